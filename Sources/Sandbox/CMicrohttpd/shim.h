@@ -1,0 +1,6 @@
+#ifndef ETLCTL_CMICROHTTPD_SHIM_H
+#define ETLCTL_CMICROHTTPD_SHIM_H
+
+#include <microhttpd.h>
+
+#endif

@@ -1,0 +1,6 @@
+#ifndef ETLCTL_CZLIB_SHIM_H
+#define ETLCTL_CZLIB_SHIM_H
+
+#include <zlib.h>
+
+#endif

@@ -1,0 +1,1 @@
+// Shared fixtures land with the first test that needs them.
