@@ -60,10 +60,12 @@ extension JSONReader {
             if unit & 0xFC00 == 0xDC00 { throw JSONSyntaxError(.invalidEscape, at: backslash) }
             guard unit & 0xFC00 == 0xD800 else { return backslash + 6 }
             let second = backslash + 6
+            guard second < end else { throw JSONSyntaxError(.endOfInput, at: second) }
+            guard base[second] == UInt8(ascii: "\\") else { throw JSONSyntaxError(.invalidEscape, at: backslash) }
             guard second + 1 < end else { throw JSONSyntaxError(.endOfInput, at: second) }
-            guard base[second] == UInt8(ascii: "\\"), base[second + 1] == UInt8(ascii: "u"),
-                try codeUnit(second) & 0xFC00 == 0xDC00
-            else { throw JSONSyntaxError(.invalidEscape, at: backslash) }
+            guard base[second + 1] == UInt8(ascii: "u"), try codeUnit(second) & 0xFC00 == 0xDC00 else {
+                throw JSONSyntaxError(.invalidEscape, at: backslash)
+            }
             return second + 6
         default:
             throw JSONSyntaxError(.invalidEscape, at: backslash)
