@@ -1,0 +1,181 @@
+internal import GRDB
+internal import GRDBSQLite
+
+/// Inserts the rows of one page. The path of every row: prepared statements, raw bytes, nothing allocated per row.
+struct RowInserter {
+    private let page: PageCommit
+    private let database: Database
+    private let insert: Statement
+    private var shapes: [Int64] = []
+    private var shapeCounts: [Int]
+    private(set) var nextRow: Int64
+    private(set) var rejected = 0
+
+    init(page: PageCommit, database: Database, nextRow: Int64) throws {
+        self.page = page
+        self.database = database
+        self.nextRow = nextRow
+        insert = try database.cachedStatement(
+            sql: """
+                INSERT INTO row_data (row_id, run_no, shape, op, extracted_at, checksum, insert_id, id, payload)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """)
+        for definition in page.rows.shapes {
+            shapes.append(try Self.intern(definition, route: page.run.route, database))
+        }
+        shapeCounts = [Int](repeating: 0, count: shapes.count)
+    }
+
+    private static func intern(_ definition: String, route: Int64, _ database: Database) throws -> Int64 {
+        let find = try database.cachedStatement(sql: "SELECT shape FROM shapes WHERE route = ? AND definition = ?")
+        if let known = try Int64.fetchOne(find, arguments: [route, definition]) { return known }
+        try database.execute(
+            sql: "INSERT INTO shapes (route, definition) VALUES (?, ?)", arguments: [route, definition])
+        return database.lastInsertedRowID
+    }
+
+    mutating func insertAll() throws -> AppendResult {
+        var result = AppendResult()
+        let rows = page.rows
+        try rows.storage.withUnsafeBytes { storage in
+            for entry in rows.entries {
+                if entry.mayRepeat, try isSpooled(entry, storage) {
+                    result.unchanged += 1
+                    // After a reset the row is in the spool, but no longer in what later runs look up.
+                    try remember(entry, storage)
+                    continue
+                }
+                try insertRow(entry, storage)
+                result.spooled += 1
+                if entry.operation == .delete { result.deletes += 1 }
+            }
+        }
+        let count = try database.cachedStatement(sql: "UPDATE shapes SET rows = rows + ? WHERE shape = ?")
+        for (index, added) in shapeCounts.enumerated() where added > 0 {
+            try count.execute(arguments: [added, shapes[index]])
+        }
+        return result
+    }
+
+    private mutating func insertRow(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
+        let payload = UnsafeRawBufferPointer(rebasing: storage[entry.payload])
+        let statement = insert.sqliteStatement
+        sqlite3_reset(statement)
+        sqlite3_bind_int64(statement, 1, nextRow)
+        sqlite3_bind_int64(statement, 2, page.run.number)
+        sqlite3_bind_int64(statement, 3, shapes[Int(entry.shape)])
+        sqlite3_bind_int64(statement, 4, Int64(entry.operation.rawValue))
+        sqlite3_bind_int64(statement, 5, entry.extractedAt)
+        sqlite3_bind_int64(statement, 6, SpoolStore.checksum(payload))
+        bindText(statement, 7, storage, entry.insertID)
+        bindText(statement, 8, storage, entry.id)
+        bindText(statement, 9, storage, entry.payload)
+        try step(insert)
+        if entry.rejection >= 0 {
+            let rejection = page.rows.rejections[Int(entry.rejection)]
+            try database.execute(
+                sql: """
+                    INSERT INTO row_fates (row_id, state, reason, message, decided_at) VALUES (?, 'rejected', ?, ?, ?)
+                    """, arguments: [nextRow, rejection.reason, rejection.message, Timestamp.now().microseconds])
+            rejected += 1
+        }
+        shapeCounts[Int(entry.shape)] += 1
+        nextRow += 1
+        try remember(entry, storage)
+    }
+
+    /// Notes the row where later runs look: as a recent id within the lookback, and as the known version of its key.
+    private func remember(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
+        if let sortKey = entry.sortKey, let floor = page.recentFloor,
+            !UnsafeRawBufferPointer(rebasing: storage[sortKey]).lexicographicallyPrecedes(floor)
+        {
+            let statement = try database.cachedStatement(
+                sql: "INSERT OR IGNORE INTO recent_ids (stream_no, watermark, insert_id) VALUES (?, ?, ?)")
+            sqlite3_reset(statement.sqliteStatement)
+            sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
+            bindBlob(statement.sqliteStatement, 2, storage, sortKey)
+            bindText(statement.sqliteStatement, 3, storage, entry.insertID)
+            try step(statement)
+        }
+        guard let key = entry.knownKey else { return }
+        if let version = entry.knownVersion {
+            let statement = try database.cachedStatement(
+                sql: """
+                    INSERT INTO known_versions (stream_no, key, version) VALUES (?, ?, ?)
+                    ON CONFLICT (stream_no, key) DO UPDATE SET version = excluded.version
+                    """)
+            sqlite3_reset(statement.sqliteStatement)
+            sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
+            bindBlob(statement.sqliteStatement, 2, storage, key)
+            bindBlob(statement.sqliteStatement, 3, storage, version)
+            try step(statement)
+        } else {
+            let statement = try database.cachedStatement(
+                sql: "DELETE FROM known_versions WHERE stream_no = ? AND key = ?")
+            sqlite3_reset(statement.sqliteStatement)
+            sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
+            bindBlob(statement.sqliteStatement, 2, storage, key)
+            try step(statement)
+        }
+    }
+
+    private func isSpooled(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws -> Bool {
+        if let sortKey = entry.sortKey {
+            let statement = try database.cachedStatement(
+                sql: "SELECT 1 FROM recent_ids WHERE stream_no = ? AND watermark = ? AND insert_id = ?")
+            sqlite3_reset(statement.sqliteStatement)
+            sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
+            bindBlob(statement.sqliteStatement, 2, storage, sortKey)
+            bindText(statement.sqliteStatement, 3, storage, entry.insertID)
+            if try found(statement) { return true }
+        }
+        guard page.usesTemporaryIndex else { return false }
+        let statement = try database.cachedStatement(
+            sql: "SELECT 1 FROM temp.seen_ids WHERE stream_no = ? AND insert_id = ?")
+        sqlite3_reset(statement.sqliteStatement)
+        sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
+        bindText(statement.sqliteStatement, 2, storage, entry.insertID)
+        return try found(statement)
+    }
+
+    private func found(_ statement: Statement) throws -> Bool {
+        let code = sqlite3_step(statement.sqliteStatement)
+        sqlite3_reset(statement.sqliteStatement)
+        guard code == SQLITE_ROW || code == SQLITE_DONE else { throw failure(code) }
+        return code == SQLITE_ROW
+    }
+
+    private func step(_ statement: Statement) throws {
+        let code = sqlite3_step(statement.sqliteStatement)
+        sqlite3_reset(statement.sqliteStatement)
+        guard code == SQLITE_DONE else { throw failure(code) }
+    }
+
+    private func failure(_ code: CInt) -> DatabaseError {
+        DatabaseError(
+            resultCode: ResultCode(rawValue: code),
+            message: database.sqliteConnection.map { String(cString: sqlite3_errmsg($0)) })
+    }
+
+    /// Bound without a copy (SQLITE_STATIC): the storage outlives the statement's step, after which it is bound anew.
+    private func bindText(
+        _ statement: OpaquePointer, _ index: CInt, _ storage: UnsafeRawBufferPointer, _ range: Range<Int>?
+    ) {
+        guard let range, let base = storage.baseAddress else {
+            sqlite3_bind_null(statement, index)
+            return
+        }
+        let text = (base + range.lowerBound).assumingMemoryBound(to: CChar.self)
+        sqlite3_bind_text(statement, index, text, CInt(range.count), nil)
+    }
+
+    private func bindBlob(
+        _ statement: OpaquePointer, _ index: CInt, _ storage: UnsafeRawBufferPointer, _ range: Range<Int>
+    ) {
+        guard let base = storage.baseAddress else {
+            sqlite3_bind_null(statement, index)
+            return
+        }
+        sqlite3_bind_blob(statement, index, base + range.lowerBound, CInt(range.count), nil)
+    }
+}

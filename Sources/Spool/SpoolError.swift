@@ -1,0 +1,63 @@
+internal import GRDB
+
+/// What can go wrong with the spool file. Every case names the file and says what a user can do.
+package enum SpoolError: Error, Sendable, CustomStringConvertible {
+    /// The folder or the file can't be created, opened or written.
+    case unusable(path: String, reason: String)
+    /// The file is no SQLite database, or damaged.
+    case damaged(path: String, reason: String)
+    /// The file was written by a newer etlctl.
+    case newer(path: String, version: Int, supported: Int)
+    /// The disk is full or the file can't grow.
+    case full(path: String)
+    /// Another process holds the named lock.
+    case locked(path: String, holder: String)
+    /// Another process kept the database busy for longer than we wait.
+    case busy(path: String)
+    /// A row's payload does not match its checksum: it was damaged after it had been spooled.
+    case damagedRow(path: String, row: RowID)
+    /// A promise inside this program was broken; a bug, never the user's doing.
+    case broken(String)
+
+    package var description: String {
+        switch self {
+        case .unusable(let path, let reason): "the spool \(path) can't be used: \(reason)"
+        case .damaged(let path, let reason): "the spool \(path) is no usable database: \(reason)"
+        case .newer(let path, let version, let supported):
+            "the spool \(path) has version \(version), written by a newer etlctl; this one knows versions up to \(supported)"
+        case .full(let path): "the spool \(path) can't grow: the disk is full"
+        case .locked(_, let holder): "another process is at work: \(holder)"
+        case .busy(let path): "the spool \(path) was kept busy by another process for too long"
+        case .damagedRow(let path, let row): "row \(row.rawValue) in the spool \(path) does not match its checksum"
+        case .broken(let what): "internal inconsistency in the spool: \(what)"
+        }
+    }
+
+    package var hint: String? {
+        switch self {
+        case .unusable: "check that the folder exists, is writable by this user and has room, or set spool.path"
+        case .damaged: "restore a backup of the spool, or move the file away and extract again"
+        case .newer: "update etlctl, or use another spool.path"
+        case .full: "make room on the disk and run the same command again: nothing that was committed is lost"
+        case .locked: "wait for it to finish, or stop it; nothing was changed"
+        case .busy: "run the same command again: nothing was changed"
+        case .damagedRow: "run etlctl audit to see which rows are damaged"
+        case .broken: nil
+        }
+    }
+
+    /// Translates what SQLite reports; `nil` for errors of other kinds.
+    static func translating(_ error: any Error, path: String) -> any Error {
+        guard let failure = error as? DatabaseError else { return error }
+        let reason = failure.message ?? "SQLite error \(failure.resultCode.rawValue)"
+        switch failure.resultCode {
+        case .SQLITE_FULL: return SpoolError.full(path: path)
+        case .SQLITE_BUSY, .SQLITE_LOCKED: return SpoolError.busy(path: path)
+        case .SQLITE_NOTADB, .SQLITE_CORRUPT: return SpoolError.damaged(path: path, reason: reason)
+        case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_IOERR, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_NOMEM:
+            return SpoolError.unusable(path: path, reason: reason)
+        case .SQLITE_INTERRUPT: return CancellationError()
+        default: return SpoolError.broken("\(reason) (\(failure.extendedResultCode.rawValue))")
+        }
+    }
+}

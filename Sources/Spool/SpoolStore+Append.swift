@@ -1,0 +1,126 @@
+internal import CZlib
+internal import Foundation
+internal import GRDB
+internal import GRDBSQLite
+
+extension SpoolStore {
+    /// Stores a page: its rows, the run's position, the watermark and all bookkeeping in one transaction; on any error, nothing of it.
+    ///
+    /// A row version already spooled is skipped, not an error.
+    ///
+    /// - Throws: `SpoolError.full` when the disk is; `.broken` when the run was ended or abandoned by someone else.
+    @discardableResult
+    package func append(_ page: PageCommit) async throws -> AppendResult {
+        try await write { try Self.append(page, $0) }
+    }
+
+    private static func append(_ page: PageCommit, _ database: Database) throws -> AppendResult {
+        let run = page.run
+        guard
+            let status = try String.fetchOne(
+                database, sql: "SELECT status FROM run_log WHERE run_no = ?", arguments: [run.number]),
+            status == Run.Status.running.rawValue
+        else { throw SpoolError.broken("run \(run.id) is not running any more") }
+        let first =
+            try Int64.fetchOne(
+                database, sql: "SELECT next_row FROM routes WHERE route = ?", arguments: [run.route]) ?? 0
+        var inserter = try RowInserter(page: page, database: database, nextRow: first)
+        let result = try inserter.insertAll()
+
+        try database.cachedStatement(
+            sql: """
+                UPDATE routes SET next_row = ?, spooled = spooled + ?, unclaimed = unclaimed + ? WHERE route = ?
+                """
+        ).execute(arguments: [
+            inserter.nextRow, result.spooled, result.spooled - inserter.rejected, run.route,
+        ])
+        try database.cachedStatement(
+            sql: """
+                UPDATE run_log SET rows_read = rows_read + ?, rows_spooled = rows_spooled + ?,
+                    rows_unchanged = rows_unchanged + ?, deletes = deletes + ?, source_reads = source_reads + ?,
+                    position = ?, first_row = CASE WHEN ? > 0 THEN coalesce(first_row, ?) ELSE first_row END,
+                    last_row = CASE WHEN ? > 0 THEN ? ELSE last_row END
+                WHERE run_no = ?
+                """
+        ).execute(arguments: [
+            page.rowsRead, result.spooled, result.unchanged, result.deletes, page.sourceReads, page.position,
+            result.spooled, first, result.spooled, inserter.nextRow - 1, run.number,
+        ])
+        for (field, column) in page.newColumns {
+            try database.execute(
+                sql: "INSERT INTO column_names (stream_no, field, column_name) VALUES (?, ?, ?)",
+                arguments: [run.streamNumber, field, column])
+        }
+        try storeFindings(of: page, database)
+        if let floor = page.recentFloor {
+            try database.cachedStatement(sql: "DELETE FROM recent_ids WHERE stream_no = ? AND watermark < ?")
+                .execute(arguments: [run.streamNumber, floor.asData])
+            try database.cachedStatement(
+                sql: "UPDATE stream_defs SET recent_from = max(?, coalesce(recent_from, x'')) WHERE stream_no = ?"
+            ).execute(arguments: [floor.asData, run.streamNumber])
+        }
+        if let watermark = page.watermark { try store(watermark, stream: run.streamNumber, database) }
+        if let last = page.lastExtractedAt {
+            try database.cachedStatement(
+                sql: "UPDATE stream_defs SET last_extracted_at = max(last_extracted_at, ?) WHERE stream_no = ?"
+            ).execute(arguments: [last.microseconds, run.streamNumber])
+        }
+        return result
+    }
+
+    private static func storeFindings(of page: PageCommit, _ database: Database) throws {
+        for finding in page.findings {
+            try database.cachedStatement(
+                sql: "INSERT OR REPLACE INTO scan_findings (stream_no, key, kind, version) VALUES (?, ?, ?, ?)"
+            ).execute(arguments: [
+                page.run.streamNumber, finding.key.asData, finding.kind.rawValue, finding.version?.asData,
+            ])
+        }
+        for key in page.settledFindings {
+            try database.cachedStatement(sql: "DELETE FROM scan_findings WHERE stream_no = ? AND key = ?")
+                .execute(arguments: [page.run.streamNumber, key.asData])
+        }
+    }
+
+    /// Puts the insertIds of all rows that the stream still has in the spool into a temporary index on disk, for a run that starts further
+    /// back than the recent ids reach. O(rows of the stream). True if retention removed some of them: those will be spooled again.
+    package func indexSpooledRows(stream number: Int64) async throws -> Bool {
+        try await write { database in
+            try database.execute(
+                sql: """
+                    CREATE TEMP TABLE IF NOT EXISTS seen_ids (
+                        stream_no INTEGER NOT NULL, insert_id TEXT NOT NULL, PRIMARY KEY (stream_no, insert_id)
+                    ) WITHOUT ROWID
+                    """)
+            try database.execute(sql: "DELETE FROM temp.seen_ids WHERE stream_no = ?", arguments: [number])
+            for route in try Self.routes(database) where route.streamNumber == number {
+                try database.execute(
+                    sql: """
+                        INSERT OR IGNORE INTO temp.seen_ids (stream_no, insert_id)
+                        SELECT ?, insert_id FROM row_data WHERE row_id BETWEEN ? AND ?
+                        """,
+                    arguments: [
+                        number, RowID(route: route.number, position: 0).rawValue,
+                        RowID(route: route.number + 1, position: 0).rawValue - 1,
+                    ])
+            }
+            let retired = try Int.fetchOne(
+                database, sql: "SELECT sum(retired) FROM routes WHERE stream_no = ?", arguments: [number])
+            return (retired ?? 0) > 0
+        }
+    }
+
+    /// CRC-32 of a payload, as stored beside it.
+    static func checksum(_ payload: UnsafeRawBufferPointer) -> Int64 {
+        Int64(crc32(0, payload.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt32(payload.count)))
+    }
+}
+
+extension [UInt8] {
+    var asData: Data { Data(self) }
+
+    init?(data: Data?) {
+        guard let data else { return nil }
+        self.init(data)
+    }
+}

@@ -1,0 +1,126 @@
+internal import GRDB
+internal import GRDBSQLite
+
+extension SpoolStore {
+    /// Reads rows in spool order and hands each to `body`, until it returns false. No copy is made and nothing is allocated per row.
+    ///
+    /// - Parameter body: runs on the spool's own queue; the bytes it gets are valid only until it returns.
+    package func readRows(
+        _ selection: RowSelection, limit: Int, _ body: @escaping @Sendable (RowBytes) throws -> Bool
+    ) async throws {
+        try await read { database in
+            let statement = try Self.statement(for: selection, limit: limit, database)
+            let raw = statement.sqliteStatement
+            defer { sqlite3_reset(raw) }
+            while true {
+                let code = sqlite3_step(raw)
+                if code == SQLITE_DONE { return }
+                guard code == SQLITE_ROW else {
+                    throw DatabaseError(
+                        resultCode: ResultCode(rawValue: code),
+                        message: database.sqliteConnection.map { String(cString: sqlite3_errmsg($0)) })
+                }
+                guard try body(Self.row(raw)) else { return }
+            }
+        }
+    }
+
+    private static func row(_ raw: OpaquePointer) -> RowBytes {
+        func bytes(_ column: CInt) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(
+                start: sqlite3_column_text(raw, column), count: Int(sqlite3_column_bytes(raw, column)))
+        }
+        let payload = bytes(5)
+        let isTransient = sqlite3_column_type(raw, 7) != SQLITE_NULL
+        return RowBytes(
+            id: RowID(sqlite3_column_int64(raw, 0)), shape: sqlite3_column_int64(raw, 1),
+            extractedAt: Timestamp(microseconds: sqlite3_column_int64(raw, 2)), insertID: bytes(4), payload: payload,
+            isIntact: checksum(payload) == sqlite3_column_int64(raw, 3),
+            transientAttempts: Int(sqlite3_column_int64(raw, 6)),
+            firstTransientAt: isTransient ? Timestamp(microseconds: sqlite3_column_int64(raw, 7)) : nil)
+    }
+
+    private static let columns = "d.row_id, d.shape, d.extracted_at, d.checksum, d.insert_id, d.payload"
+
+    private static func statement(for selection: RowSelection, limit: Int, _ database: Database) throws -> Statement {
+        let statement: Statement
+        switch selection {
+        case .fresh(let route, let after):
+            // A row spooled as rejected, or discarded before it was claimed, has a fate and is stepped over.
+            statement = try database.cachedStatement(
+                sql: """
+                    SELECT \(columns), 0, NULL FROM row_data d
+                    WHERE d.row_id > max(?, (SELECT claimed_to FROM routes WHERE route = ?)) AND d.row_id < ?
+                        AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
+                    ORDER BY d.row_id LIMIT ?
+                    """)
+            try statement.setArguments([
+                after?.rawValue ?? 0, route, RowID(route: route + 1, position: 0).rawValue, limit,
+            ])
+        case .leftOver(let route, let after):
+            statement = try database.cachedStatement(
+                sql: """
+                    SELECT \(columns), f.transient_attempts, f.first_transient_at
+                    FROM row_fates f JOIN row_data d ON d.row_id = f.row_id
+                    WHERE f.state = 'pending' AND f.row_id > ? AND f.row_id < ? ORDER BY f.row_id LIMIT ?
+                    """)
+            try statement.setArguments([
+                max(after?.rawValue ?? 0, RowID(route: route, position: 0).rawValue),
+                RowID(route: route + 1, position: 0).rawValue, limit,
+            ])
+        case .request(let request):
+            statement = try database.cachedStatement(
+                sql: """
+                    SELECT \(columns), 0, NULL FROM request_log q
+                    JOIN row_data d ON d.row_id BETWEEN q.first_row AND q.last_row
+                    WHERE q.request_id = ?1 AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
+                    UNION ALL
+                    SELECT \(columns), f.transient_attempts, f.first_transient_at
+                    FROM row_fates f JOIN row_data d ON d.row_id = f.row_id
+                    WHERE f.request_id = ?1 AND f.state IN ('sending', 'in_doubt')
+                    ORDER BY 1 LIMIT ?2
+                    """)
+            try statement.setArguments([request.rawValue, limit])
+        case .state(let state, let route, let after):
+            statement = try database.cachedStatement(
+                sql: """
+                    SELECT \(columns), 0, NULL FROM spooled_rows v JOIN row_data d ON d.row_id = v.row_id
+                    WHERE v.row_id > ? AND v.row_id < ? AND v.state = ? ORDER BY v.row_id LIMIT ?
+                    """)
+            try statement.setArguments([
+                max(after?.rawValue ?? 0, RowID(route: route, position: 0).rawValue),
+                RowID(route: route + 1, position: 0).rawValue, state.rawValue, limit,
+            ])
+        }
+        return statement
+    }
+
+    /// The definitions and row counts of a route's shapes. O(shapes).
+    package func shapes(of route: Route) async throws -> [RowShape] {
+        try await read { database in
+            let rows = try Row.fetchAll(
+                database, sql: "SELECT shape, definition, rows FROM shapes WHERE route = ? ORDER BY shape",
+                arguments: [route.number])
+            return rows.map { RowShape(number: $0["shape"], definition: $0["definition"], rows: $0["rows"]) }
+        }
+    }
+
+    /// The columns of a stream by source field.
+    package func columnNames(stream number: Int64) async throws -> [String: String] {
+        try await read { database in
+            var columns: [String: String] = [:]
+            let pairs = try Row.fetchCursor(
+                database, sql: "SELECT field, column_name FROM column_names WHERE stream_no = ?", arguments: [number])
+            while let pair = try pairs.next() { columns[pair["field"]] = pair["column_name"] }
+            return columns
+        }
+    }
+}
+
+/// One distinct list of columns and types, and how many rows had it.
+package struct RowShape: Sendable, Equatable {
+    package var number: Int64
+    /// As the extractor wrote it; opaque to the spool.
+    package var definition: String
+    package var rows: Int
+}

@@ -1,0 +1,77 @@
+internal import GRDB
+
+extension SpoolStore {
+    /// Begins a run and makes the definition the stream's own: route, mode, identity and fingerprint. A run that was cut off is abandoned.
+    ///
+    /// With a higher `generation` than the last run's, the position is forgotten too: everything is read and sent anew.
+    package func beginRun(
+        _ definition: StreamDefinition, id: String, fingerprint: String, generation: Int, position: String?
+    ) async throws -> Run {
+        try await write { database in
+            guard let number = try Self.streamNumber(definition.name, database) else {
+                throw SpoolError.broken("stream \(definition.name) was not opened")
+            }
+            let earlier = try Int.fetchOne(
+                database, sql: "SELECT generation FROM stream_defs WHERE stream_no = ?", arguments: [number])
+            if let earlier, earlier != generation {
+                try Self.resetPosition(stream: number, database)
+            } else {
+                try Self.abandonRuns(stream: number, database)
+            }
+            let route = try Self.route(for: definition, streamNumber: number, database)
+            try database.execute(
+                sql: """
+                    UPDATE stream_defs SET source = ?, mode = ?, route = ?, identity = ?, fingerprint = ?, generation = ?
+                    WHERE stream_no = ?
+                    """,
+                arguments: [
+                    definition.source, definition.mode, route, definition.identity, fingerprint, generation, number,
+                ])
+            try database.execute(
+                sql: """
+                    INSERT INTO run_log (run_id, stream_no, route, mode, status, generation, started_at, watermark_from,
+                        position)
+                    SELECT ?, ?, ?, ?, 'running', ?, ?, watermark_value, ? FROM stream_defs WHERE stream_no = ?
+                    """,
+                arguments: [
+                    id, number, route, definition.mode, generation, Timestamp.now().microseconds, position, number,
+                ])
+            return try Self.fetchRun(database.lastInsertedRowID, database)
+        }
+    }
+
+    /// Takes up a run that was cut off, under its id.
+    package func resumeRun(_ run: Run) async throws -> Run {
+        try await write { database in
+            try database.execute(
+                sql: "UPDATE run_log SET status = 'running', error = NULL WHERE run_no = ?", arguments: [run.number])
+            return try Self.fetchRun(run.number, database)
+        }
+    }
+
+    /// Ends a run: complete, or interrupted or failed and to be continued.
+    ///
+    /// A failed run that has a position is continued by the next one like an interrupted one.
+    package func endRun(_ run: Run, status: Run.Status, warnings: String?, error: String?) async throws {
+        try await write { database in
+            try database.execute(
+                sql: """
+                    UPDATE run_log SET status = ?, finished_at = ?, warnings = ?, error = ?,
+                        watermark_to = (SELECT watermark_value FROM stream_defs s WHERE s.stream_no = run_log.stream_no)
+                    WHERE run_no = ?
+                    """,
+                arguments: [status.rawValue, Timestamp.now().microseconds, warnings, error, run.number])
+            if status != .interrupted, status != .running {
+                try database.execute(
+                    sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [run.streamNumber])
+            }
+        }
+    }
+
+    static func fetchRun(_ number: Int64, _ database: Database) throws -> Run {
+        guard
+            let row = try Row.fetchOne(database, sql: "SELECT * FROM run_log WHERE run_no = ?", arguments: [number])
+        else { throw SpoolError.broken("run \(number) vanished") }
+        return run(row)
+    }
+}

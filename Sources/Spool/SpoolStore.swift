@@ -1,0 +1,93 @@
+internal import Dispatch
+internal import GRDB
+internal import GRDBSQLite
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The spool: rows, watermarks, runs and each row's fate in one SQLite file (see `Spool.docc/Spool.md` for the guarantees).
+///
+/// Every method is one transaction unless it says otherwise, committed with `synchronous=FULL`: what returned is durable. SQLite runs on
+/// the connections' own queues, never on Swift's cooperative threads.
+package final class SpoolStore: Sendable {
+    package let path: String
+    let pool: DatabasePool
+
+    /// How long one process waits for another's transaction. Transactions last milliseconds; minutes mean something is stuck.
+    private static let busyTimeout = 60.0
+
+    /// Opens the spool and migrates it; with `creating`, makes folder and file if they are missing.
+    ///
+    /// - Throws: `SpoolError.unusable`, `.damaged`, `.newer`, `.busy`.
+    package init(path: String, creating: Bool = true) throws {
+        self.path = path
+        if creating {
+            try Self.createFile(path)
+        } else if access(path, F_OK) != 0 {
+            throw SpoolError.unusable(path: path, reason: "there is no such file; etlctl extract creates it")
+        }
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(Self.busyTimeout)
+        configuration.maximumReaderCount = 3
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA foreign_keys = OFF")
+        }
+        do {
+            try Self.refuseNewer(path)
+            pool = try DatabasePool(path: path, configuration: configuration)
+            try pool.writeWithoutTransaction { database in
+                // GRDB chooses NORMAL for WAL; a commit here must survive a power cut.
+                try database.execute(sql: "PRAGMA synchronous = FULL")
+                try database.execute(sql: "PRAGMA wal_autocheckpoint = 4000")
+                try Self.migrate(database, path: path)
+            }
+        } catch {
+            throw SpoolError.translating(error, path: path)
+        }
+    }
+
+    /// Waits for running transactions and closes the file.
+    package func close() throws {
+        do { try pool.close() } catch { throw SpoolError.translating(error, path: path) }
+    }
+
+    /// Creates the file before SQLite does, so that it is never readable by others, not even for a moment.
+    private static func createFile(_ path: String) throws {
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try createFolder(String(path[..<slash]))
+        }
+        let descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw SpoolError.unusable(path: path, reason: String(cString: strerror(errno))) }
+        Glibc.close(descriptor)
+    }
+
+    private static func createFolder(_ folder: String) throws {
+        if mkdir(folder, 0o700) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = folder.lastIndex(of: "/"), slash != folder.startIndex else {
+            throw SpoolError.unusable(path: folder, reason: String(cString: strerror(errno)))
+        }
+        try createFolder(String(folder[..<slash]))
+        guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
+            throw SpoolError.unusable(path: folder, reason: String(cString: strerror(errno)))
+        }
+    }
+
+    func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        do { return try await pool.write(body) } catch { throw SpoolError.translating(error, path: path) }
+    }
+
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        do { return try await pool.read(body) } catch { throw SpoolError.translating(error, path: path) }
+    }
+
+    /// Bytes of pages in use, free pages not counted.
+    package func usedBytes() async throws -> Int64 {
+        try await read { database in
+            let pages = try Int64.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+            let free = try Int64.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0
+            let size = try Int64.fetchOne(database, sql: "PRAGMA page_size") ?? 0
+            return (pages - free) * size
+        }
+    }
+}
