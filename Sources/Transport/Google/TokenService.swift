@@ -86,7 +86,7 @@ struct TokenService: Sendable {
         guard !parts.isEmpty else { return nil }
         var text = parts.joined(separator: ": ")
         for secret in secrets where !secret.isEmpty {
-            text = text.replacing(secret, with: "<redacted>")
+            for form in [secret, percentEncoded(secret)] { text = text.replacing(form, with: "<redacted>") }
         }
         let line = text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
         return String(String.UnicodeScalarView(line)).prefix(300).description
