@@ -1,0 +1,60 @@
+/// How records of a stream are read.
+package enum ReadMode: String, Sendable, CaseIterable {
+    case full
+    case incremental
+    case changes
+}
+
+/// How far behind the watermark an incremental run begins.
+package enum Lookback: Sendable, Equatable {
+    case duration(Duration)
+    case number(Double)
+}
+
+/// One configured flow, resolved: what `Extractor` and the sources go by.
+package struct StreamConfiguration: Sendable {
+    package var name: String
+    /// The name of its source in the configuration.
+    package var source: String
+    package var from: String?
+    package var query: String?
+    package var key: [String] = []
+    package var mode = ReadMode.full
+    package var watermark: String?
+    package var columns: [String]?
+    package var exclude: [String] = []
+    package var rename: [String: String] = [:]
+    /// BigQuery type by final column name.
+    package var types: [String: String] = [:]
+    /// True for `nested: json`.
+    package var nestsAsJSON = false
+    /// Nil: 5 minutes for time watermarks, else nothing.
+    package var lookback: Lookback?
+    package var parallel = 1
+    package var generation = 0
+    /// Billed reads a command may make; 0 for no limit.
+    package var maximumReads = 0
+    /// `project.dataset.table`.
+    package var table: String
+    /// The destination's endpoint; loopback endpoints are all spelt alike.
+    package var endpoint: String
+
+    package init(name: String, source: String, table: String, endpoint: String) {
+        self.name = name
+        self.source = source
+        self.table = table
+        self.endpoint = endpoint
+    }
+
+    /// What rows are normalised with besides the position; a difference from the last run is worth a warning.
+    var fingerprint: String {
+        func list(_ names: [String]) -> String { names.sorted().joined(separator: ",") }
+        func pairs(_ map: [String: String]) -> String {
+            map.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+        }
+        return [
+            "normalizer=1", "columns=" + (columns.map(list) ?? "*"), "exclude=" + list(exclude),
+            "rename=" + pairs(rename), "types=" + pairs(types), "nested=" + (nestsAsJSON ? "json" : "string"),
+        ].joined(separator: "\n")
+    }
+}
