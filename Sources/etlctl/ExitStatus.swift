@@ -1,3 +1,6 @@
+import ArgumentParser
+import Foundation
+
 /// Why a command failed, in the words scripts may rely on (`error.code` of the JSON output).
 enum FailureCode: String, Sendable, CaseIterable {
     case usage
@@ -95,6 +98,26 @@ struct Failure: Error, Sendable, Equatable {
 
     static func unexpected(_ message: String, hint: String? = nil) -> Failure {
         Failure(.internal, .unexpected, message, hint)
+    }
+
+    /// What any error means to a user. An error that no room defines is unexpected; its type's name is not shown.
+    init(describing error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as ValidationError: self = .usage(error.message)
+        case is CancellationError: self = .interrupted(signal: 2, "Interrupted.")
+        case let error as any CustomStringConvertible where !(type(of: error) is NSError.Type):
+            self = .unexpected("An unexpected error ended the command: \(error.description)")
+        // Foundation's errors speak for themselves; for any other without a description this names nothing internal.
+        case let error as CocoaError:
+            self = .unexpected("An unexpected error ended the command: \(error.localizedDescription)")
+        default: self = .unexpected("An unexpected error ended the command.")
+        }
+    }
+
+    /// The same failure in other words, such as without the secrets.
+    func mappingTexts(_ transform: (String) -> String) -> Failure {
+        Failure(code, status, transform(message), hint.map(transform))
     }
 
     /// `{"code","message","hint"}`; `hint` is null where there is nothing to add.

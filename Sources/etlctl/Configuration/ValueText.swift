@@ -35,6 +35,17 @@ enum ValueText {
         return "\(bytes)B"
     }
 
+    /// The largest unit that gives a whole number, whole milliseconds at least.
+    static func text(of duration: Duration) -> String {
+        let (seconds, attoseconds) = duration.components
+        let milliseconds = seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+        guard milliseconds != 0 else { return "0s" }
+        for (suffix, factor) in durationUnits.reversed() where milliseconds.isMultiple(of: factor) {
+            return "\(milliseconds / factor)\(suffix)"
+        }
+        return "\(milliseconds)ms"
+    }
+
     private static func split(_ text: String, _ units: [(String, Int64)]) -> (Int64, Int64)? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         guard let number = Int64(digits) else { return nil }
