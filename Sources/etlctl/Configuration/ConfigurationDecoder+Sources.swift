@@ -48,8 +48,11 @@ extension ConfigurationDecoder {
         _ section: ConfigurationSection, credentials: String?, schemes: [String]
     ) throws(Failure) -> DatabaseSourceConfiguration {
         let example = "\(schemes[0])://user@host/database"
-        let text = try section.requiredText(Key.Source.url, hint: "Add url: \"\(example)\".")
-        guard let url = ConnectionURL(text), schemes.contains(where: { url.safeURL.hasPrefix("\($0)://") }) else {
+        let text = try section.text(Key.Source.url) ?? libpqDefault(schemes: schemes)
+        guard let text else { throw section.missing(Key.Source.url, hint: "Add url: \"\(example)\".") }
+        guard let url = ConnectionURL(text, environment: environment),
+            schemes.contains(where: { url.safeURL.hasPrefix("\($0)://") })
+        else {
             throw section.failure(Key.Source.url, "expected a URL such as \(example)")
         }
         return DatabaseSourceConfiguration(
@@ -57,6 +60,12 @@ extension ConfigurationDecoder {
             statementTimeout: try section.duration(Key.Source.statementTimeout),
             lockTimeout: try section.duration(Key.Source.lockTimeout),
             credentials: credentials)
+    }
+
+    /// libpq knows a server without any URL where its variables name one.
+    private func libpqDefault(schemes: [String]) -> String? {
+        guard schemes.contains("postgres") else { return nil }
+        return variable("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE") == nil ? nil : "postgres://"
     }
 
     private func files(

@@ -82,7 +82,7 @@ extension ConfigurationKey {
         static let type = ConfigurationKey("type", .choice(SourceKind.allCases.map(\.rawValue)), required: true)
         static let project = ConfigurationKey("project", .text, only: [.firestore, .bigquery])
         static let database = ConfigurationKey("database", .text, default: "(default)", only: [.firestore])
-        static let url = ConfigurationKey("url", .text, required: true, only: [.postgres, .mysql, .files])
+        static let url = ConfigurationKey("url", .text, only: [.postgres, .mysql, .files])
         static let statementTimeout = ConfigurationKey(
             "statement_timeout", .duration, default: "0", only: [.postgres, .mysql])
         static let lockTimeout = ConfigurationKey(

@@ -11,8 +11,9 @@ struct ConnectionURL: Sendable, Equatable {
     /// Host, port and database in one spelling: what the URL points at, whoever signs in.
     let target: String
 
+    /// - Parameter environment: libpq takes from `PG*` what a PostgreSQL URL leaves out.
     /// - Returns: nil where there is no `scheme://`.
-    init?(_ text: String) {
+    init?(_ text: String, environment: [String: String] = [:]) {
         guard let separator = text.firstRange(of: "://") else { return nil }
         secret = SecretString(text)
         let scheme = text[..<separator.lowerBound].lowercased()
@@ -51,7 +52,9 @@ struct ConnectionURL: Sendable, Equatable {
                 let decoded = password.removingPercentEncoding ?? password
                 return decoded == password ? [SecretString(password)] : [SecretString(password), SecretString(decoded)]
             }
-        target = Self.target(scheme: scheme, location: location, query: Self.queryItems(of: rest))
+        let isMySQL = scheme == "mysql" || scheme == "mariadb"
+        target = Self.target(
+            location: location, query: Self.queryItems(of: rest), environment: isMySQL ? nil : environment)
     }
 
     /// Whether the part up to the first `/` reads as `user:something` where something is no port.
@@ -69,21 +72,27 @@ struct ConnectionURL: Sendable, Equatable {
         }
     }
 
-    private static func target(scheme: String, location: Substring, query: [(name: String, value: String)]) -> String {
-        // libpq takes host, port and database from the query too.
-        func item(_ name: String) -> String? { query.last { $0.name == name && !$0.value.isEmpty }?.value }
-        let slash = location.firstIndex(of: "/")
-        var hosts = slash.map { String(location[..<$0]) } ?? String(location)
-        var database = slash.map { String(location[location.index(after: $0)...]) } ?? ""
-        let isMySQL = scheme == "mysql" || scheme == "mariadb"
-        if hosts.isEmpty { hosts = item("host") ?? item("hostaddr") ?? "" }
-        if let port = item("port") { hosts += ":\(port)" }
-        if let name = item("dbname") { database = name }
-        let defaultPort = isMySQL ? "3306" : "5432"
-        let named = hosts.split(separator: ",").map { host in
-            let name = host.lowercased()
-            return name.hasSuffix("]") || !name.contains(":") ? "\(name):\(defaultPort)" : name
+    /// - Parameter environment: nil for MySQL, which reads none.
+    private static func target(
+        location: Substring, query: [(name: String, value: String)], environment: [String: String]?
+    ) -> String {
+        func given(_ parameter: String, _ variable: String) -> String? {
+            // libpq takes host, port and database from the query too.
+            let value = query.last { $0.name == parameter }?.value ?? environment?[variable]
+            return value.flatMap { $0.isEmpty ? nil : $0 }
         }
-        return "\(isMySQL ? "mysql" : "postgres")://\(named.joined(separator: ","))/\(database)"
+        let slash = location.firstIndex(of: "/")
+        let authority = location[..<(slash ?? location.endIndex)]
+        let path = slash.map { String(location[location.index(after: $0)...]) } ?? ""
+        let hosts =
+            authority.isEmpty ? given("host", "PGHOST") ?? given("hostaddr", "PGHOSTADDR") ?? "" : String(authority)
+        let database = path.isEmpty ? given("dbname", "PGDATABASE") ?? "" : path
+        let port = given("port", "PGPORT") ?? (environment == nil ? "3306" : "5432")
+        let named = hosts.split(separator: ",", omittingEmptySubsequences: false).map { host in
+            let hasPort = host.drop { $0 != "]" }.contains(":") || !host.contains("]") && host.contains(":")
+            return hasPort ? host.lowercased() : "\(host.lowercased()):\(port)"
+        }
+        let service = given("service", "PGSERVICE").map { "?service=\($0)" } ?? ""
+        return "\(environment == nil ? "mysql" : "postgres")://\(named.joined(separator: ","))/\(database)\(service)"
     }
 }
