@@ -76,7 +76,7 @@ enum InitTemplate {
               drops:
                 type: files
                 url: "gs://my-bucket/exports/"    # or a folder, s3://bucket/, az://account/container/
-                # region: eu-central-1            # S3
+                # endpoint: http://127.0.0.1:9000 # a compatible store
                 # credentials: keys/reader.json
             """
         }
