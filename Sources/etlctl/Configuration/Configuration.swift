@@ -59,8 +59,8 @@ struct SpoolConfiguration: Sendable, Equatable {
     var maximumBytes: Int64
     /// Delivered rows older than this are removed and only counted.
     var keepDelivered: Duration
-    /// Where a copy is kept for machines whose disks don't last: `gs://`, `s3://`, `az://` or an absolute path.
-    var remote: String?
+    /// Where a copy is kept for machines whose disks don't last.
+    var remote: StoreConfiguration?
 }
 
 /// `destination:`, BigQuery.

@@ -22,7 +22,7 @@ extension ConfigurationDecoder {
                     project: try project(Key.Source.project, in: section),
                     database: try section.text(Key.Source.database) ?? "",
                     credentials: credentials,
-                    endpoint: try endpoint(Key.Source.endpoint, in: section, variable: "FIRESTORE_EMULATOR_HOST")
+                    endpoint: try endpoint(Key.Source.endpoint, else: "FIRESTORE_EMULATOR_HOST", in: section)
                         ?? .firestore))
         case .postgres:
             return .postgres(
@@ -36,7 +36,7 @@ extension ConfigurationDecoder {
                     location: try section.text(Key.Source.location),
                     maximumBytesBilled: try section.bytes(Key.Source.maxBytesBilled),
                     credentials: credentials,
-                    endpoint: try endpoint(Key.Source.endpoint, in: section, variable: "BIGQUERY_EMULATOR_HOST")
+                    endpoint: try endpoint(Key.Source.endpoint, else: "BIGQUERY_EMULATOR_HOST", in: section)
                         ?? .bigQuery))
         case .files:
             return .files(try files(section, credentials: credentials))
@@ -68,37 +68,18 @@ extension ConfigurationDecoder {
         return variable("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE") == nil ? nil : "postgres://"
     }
 
-    private func files(
-        _ section: ConfigurationSection, credentials: String?
-    ) throws(Failure) -> FilesSourceConfiguration {
+    private func files(_ section: ConfigurationSection, credentials: String?) throws(Failure) -> StoreConfiguration {
         let text = try section.requiredText(Key.Source.url, hint: "Add url: \"gs://bucket/folder/\" or a path.")
-        guard let (store, url) = storeURL(text) else {
-            throw section.failure(
-                Key.Source.url,
-                "expected a path, file:///dir/, gs://bucket/, s3://bucket/ or az://account/container/",
-                hint: "Credentials do not belong into the URL: use `credentials` or the environment.")
-        }
-        if store != .s3 {
+        let ownEndpoint = try endpoint(Key.Source.endpoint, in: section)
+        var store = try store(text, at: Key.Source.url, endpoint: ownEndpoint, in: section)
+        if store.store != .s3 {
             for key in [Key.Source.region, Key.Source.profile] where section.entry(key.name) != nil {
                 throw section.failure(key, "the key \"\(key.name)\" belongs to s3:// URLs", hint: "Remove the key.")
             }
         }
-        return FilesSourceConfiguration(
-            store: store,
-            url: url.hasSuffix("/") ? url : url + "/",
-            region: try section.text(Key.Source.region)
-                ?? (store == .s3 ? variable("AWS_REGION", "AWS_DEFAULT_REGION") : nil),
-            profile: try section.text(Key.Source.profile) ?? (store == .s3 ? variable("AWS_PROFILE") : nil),
-            credentials: credentials,
-            endpoint: try endpoint(Key.Source.endpoint, in: section, variable: endpointVariable(of: store)))
-    }
-
-    private func endpointVariable(of store: FilesSourceConfiguration.Store) -> String {
-        switch store {
-        case .s3: variable("AWS_ENDPOINT_URL_S3") == nil ? "AWS_ENDPOINT_URL" : "AWS_ENDPOINT_URL_S3"
-        case .googleCloudStorage: "STORAGE_EMULATOR_HOST"
-        case .azure: "AZURE_STORAGE_BLOB_ENDPOINT"
-        case .local: ""
-        }
+        store.region = try section.text(Key.Source.region) ?? store.region
+        store.profile = try section.text(Key.Source.profile) ?? store.profile
+        store.credentials = credentials
+        return store
     }
 }

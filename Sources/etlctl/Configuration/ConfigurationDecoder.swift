@@ -45,14 +45,10 @@ struct ConfigurationDecoder {
             remote: try remote(in: section))
     }
 
-    private func remote(in section: ConfigurationSection) throws(Failure) -> String? {
-        guard let text = try section.text(Key.Spool.remote) else { return nil }
-        guard let (store, url) = storeURL(text) else {
-            throw section.failure(
-                Key.Spool.remote, "expected gs://bucket/path, s3://bucket/path, az://account/container/path or a folder"
-            )
+    private func remote(in section: ConfigurationSection) throws(Failure) -> StoreConfiguration? {
+        try section.text(Key.Spool.remote).map { text throws(Failure) in
+            try store(text, at: Key.Spool.remote, in: section)
         }
-        return store == .local ? String(url.dropFirst("file://".count)) : url
     }
 
     private func decodeDestination(_ section: ConfigurationSection) throws(Failure) -> DestinationConfiguration {
@@ -68,8 +64,7 @@ struct ConfigurationDecoder {
             dataset: dataset,
             location: try section.text(Key.Destination.location),
             credentials: try section.text(Key.Destination.credentials).map(resolve),
-            endpoint: try endpoint(
-                Key.Destination.endpoint, in: section, variable: "BIGQUERY_EMULATOR_HOST") ?? .bigQuery,
+            endpoint: try endpoint(Key.Destination.endpoint, else: "BIGQUERY_EMULATOR_HOST", in: section) ?? .bigQuery,
             createsMissing: try section.flag(Key.Destination.create),
             schemaPolicy: try section.choice(Key.Destination.schema, as: SchemaPolicy.self) ?? .evolve,
             keepsLatestViews: try section.flag(Key.Destination.latestViews),
@@ -103,15 +98,26 @@ struct ConfigurationDecoder {
 
     /// The file's endpoint, else the variable's.
     func endpoint(
-        _ key: ConfigurationKey, in section: ConfigurationSection, variable name: String
+        _ key: ConfigurationKey, else variable: String, in section: ConfigurationSection
     ) throws(Failure) -> Endpoint? {
-        if section.entry(key.name) != nil, let text = try section.text(key) {
-            // Only the variables may leave the scheme out.
-            guard text.contains("://"), let endpoint = Endpoint(text) else {
-                throw section.failure(key, "expected a URL such as http://127.0.0.1:9050, without user and query")
-            }
-            return endpoint
+        if let own = try endpoint(key, in: section) { return own }
+        return try endpoint(variable: variable, for: key, in: section)
+    }
+
+    /// The file's endpoint.
+    func endpoint(_ key: ConfigurationKey, in section: ConfigurationSection) throws(Failure) -> Endpoint? {
+        guard let text = try section.givenText(key) else { return nil }
+        // Only the variables may leave the scheme out.
+        guard text.contains("://"), let endpoint = Endpoint(text) else {
+            throw section.failure(key, "expected a URL such as http://127.0.0.1:9050, without user and query")
         }
+        return endpoint
+    }
+
+    /// - Returns: nil where the variable is not set.
+    func endpoint(
+        variable name: String, for key: ConfigurationKey, in section: ConfigurationSection
+    ) throws(Failure) -> Endpoint? {
         guard let text = variable(name) else { return nil }
         guard let endpoint = Endpoint(text) else {
             throw section.failure(
@@ -119,24 +125,5 @@ struct ConfigurationDecoder {
                 hint: "Set it to host:port or to a URL such as http://127.0.0.1:9050.")
         }
         return endpoint
-    }
-
-    /// A store's URL, absolute and with its scheme; a plain path is a local folder.
-    func storeURL(_ text: String) -> (store: FilesSourceConfiguration.Store, url: String)? {
-        guard let separator = text.firstRange(of: "://") else { return (.local, "file://" + resolve(text)) }
-        let rest = text[separator.upperBound...]
-        guard let store = FilesSourceConfiguration.Store(rawValue: text[..<separator.lowerBound].lowercased()) else {
-            return nil
-        }
-        if store == .local {
-            // `file://localhost/dir` is the same as `file:///dir`.
-            let path = rest.hasPrefix("localhost/") ? rest.dropFirst("localhost".count) : rest
-            return path.hasPrefix("/") ? (.local, "file://" + resolve(String(path))) : nil
-        }
-        let parts = rest.split(separator: "/")
-        guard !rest.hasPrefix("/"), parts.count >= (store == .azure ? 2 : 1),
-            !rest.contains(where: { $0 == "?" || $0 == "@" })
-        else { return nil }
-        return (store, "\(store.rawValue)://\(parts.joined(separator: "/"))")
     }
 }

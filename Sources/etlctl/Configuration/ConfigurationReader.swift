@@ -27,13 +27,18 @@ final class ConfigurationReader {
         let node: Node?
         do {
             // `.basic` leaves every scalar text: the key decides which type its value must have, not its looks.
-            node = try Parser(yaml: text, resolver: .basic, encoding: .utf8).singleRoot()
+            node = try Parser(yaml: Self.withoutByteOrderMark(text), resolver: .basic, encoding: .utf8).singleRoot()
         } catch let error as YamlError {
             throw failure(for: error, text: text)
         } catch {
             throw failure(at: "", line: nil, "the file is not valid YAML")
         }
         return node.map { ConfigurationValue(node: $0, path: "", line: $0.mark?.line ?? 1) }
+    }
+
+    /// Some editors put one in front; libYAML takes it for content.
+    private static func withoutByteOrderMark(_ text: String) -> String {
+        text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
     }
 
     func record(_ path: String, line: Int) { lines[path] = line }

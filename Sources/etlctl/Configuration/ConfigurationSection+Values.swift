@@ -61,10 +61,15 @@ extension ConfigurationSection {
 
     // MARK: Text
 
-    /// - Parameter showsValue: false for what may hold a password.
+    /// - Returns: the default, if there is one, where the key is absent.
     func text(_ key: ConfigurationKey, allowsEmpty: Bool = false) throws(Failure) -> String? {
-        guard let entry = entry(key.name) else { return key.defaultText }
-        return try text(entry.value, allowsEmpty: allowsEmpty) ?? key.defaultText
+        try givenText(key, allowsEmpty: allowsEmpty) ?? key.defaultText
+    }
+
+    /// - Returns: nil where the key is absent, for values that something comes before the default of.
+    func givenText(_ key: ConfigurationKey, allowsEmpty: Bool = false) throws(Failure) -> String? {
+        guard let entry = entry(key.name) else { return nil }
+        return try text(entry.value, allowsEmpty: allowsEmpty)
     }
 
     private func text(_ value: ConfigurationValue, allowsEmpty: Bool) throws(Failure) -> String? {

@@ -13,7 +13,7 @@ enum SourceConfiguration: Sendable, Equatable {
     case postgres(DatabaseSourceConfiguration)
     case mysql(DatabaseSourceConfiguration)
     case bigquery(BigQuerySourceConfiguration)
-    case files(FilesSourceConfiguration)
+    case files(StoreConfiguration)
 
     var kind: SourceKind {
         switch self {
@@ -54,7 +54,8 @@ enum SourceConfiguration: Sendable, Equatable {
             "firestore://\(source.endpoint.isLoopback ? "loopback/" : "")\(source.project)/\(source.database)"
         case .postgres(let source), .mysql(let source): source.url.target
         case .bigquery(let source): "bigquery://\(source.endpoint.isLoopback ? "loopback/" : "")\(source.project)"
-        case .files(let source): source.url
+        // A store of the same name elsewhere is another one.
+        case .files(let source): source.url + (source.endpoint.map { "?endpoint=\($0.identity)" } ?? "")
         }
     }
 
@@ -96,7 +97,8 @@ struct BigQuerySourceConfiguration: Sendable, Equatable {
     var endpoint: Endpoint
 }
 
-struct FilesSourceConfiguration: Sendable, Equatable {
+/// A folder or bucket: a files source, or the place of the spool's remote copy.
+struct StoreConfiguration: Sendable, Equatable {
     enum Store: String, Sendable, Equatable, CaseIterable {
         case local = "file"
         case googleCloudStorage = "gs"

@@ -53,7 +53,7 @@ import Testing
               store: {type: files, url: "s3://bucket/a//b/"}
             """, environment: ["HOME": "/home/etl"])
         #expect(configuration.spool.path == "/state/spool.sqlite")
-        #expect(configuration.spool.remote == "/project/copies")
+        #expect(configuration.spool.remote?.url == "file:///project/copies/")
         #expect(configuration.destination.credentials == "/home/etl/keys/sa.json")
         let urls = configuration.sources.mapValues { source in
             if case .files(let files) = source { files.url } else { "" }
@@ -99,6 +99,18 @@ import Testing
         #expect(amazon.region == "us-east-1")
         #expect(amazon.profile == "etl")
         #expect(database.url.target == "postgres://db:5432/")
+    }
+
+    @Test func `an endpoint of the file comes before a variable, an empty one does not`() throws {
+        func endpoint(_ text: String, _ environment: [String: String]) throws -> String {
+            let file = "destination: {project: p, dataset: d, endpoint: \"\(text)\"}"
+            return try decode(file, environment: environment).destination.endpoint.url
+        }
+        let emulator = ["BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9050"]
+        #expect(try endpoint("https://private.example", emulator) == "https://private.example")
+        #expect(try endpoint("${NONE:-}", emulator) == "http://127.0.0.1:9050")
+        #expect(try endpoint("${NONE:-}", [:]) == "https://bigquery.googleapis.com")
+        #expect(try endpoint("https://private.example", ["BIGQUERY_EMULATOR_HOST": "ftp://x"]).hasPrefix("https"))
     }
 
     @Test func `a variable that holds no address is named`() throws {

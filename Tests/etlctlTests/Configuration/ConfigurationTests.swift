@@ -58,7 +58,9 @@ import Testing
             configuration.spool
                 == SpoolConfiguration(
                     path: "/project/var/spool.sqlite", maximumBytes: 20 << 30, keepDelivered: .seconds(7 * 86_400),
-                    remote: "gs://bucket/etl"))
+                    remote: StoreConfiguration(
+                        store: .googleCloudStorage, url: "gs://bucket/etl/", region: nil, profile: nil,
+                        credentials: nil, endpoint: nil)))
         let destination = configuration.destination
         #expect(destination.project == "b2b-recs")
         #expect(destination.dataset == "raw_data")
@@ -116,6 +118,43 @@ import Testing
                     watermark: nil, lookback: nil, key: [], table: "my_memos_v2", fields: .all, rename: [:],
                     types: [:], nested: .string, parallel: 1, generation: 0, maximumReads: 0, files: nil)
             ])
+    }
+
+    @Test(arguments: ["\n", "\r\n", "\r"], ["", "\u{feff}"])
+    func `line ends and a byte order mark change nothing`(_ lineEnd: String, _ mark: String) throws {
+        let environment = ["SHOP_PASSWORD": "s3cret", "ERP_PASSWORD": "0ther"]
+        let text = mark + Self.wholeFile.replacing("\n", with: lineEnd)
+        #expect(try decode(text, environment: environment) == decode(Self.wholeFile, environment: environment))
+    }
+
+    @Test func `no text crashes the decoder`() {
+        // Deterministic: every run tries the same damage.
+        var seed: UInt64 = 0x9e37_79b9_7f4a_7c15
+        func next(_ bound: Int) -> Int {
+            seed = seed &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(seed >> 33) % bound
+        }
+        let pieces = [
+            "*x", "&x ", "<<: ", "{", "}", "[", "]", ": ", "- ", "${", "}", "!!int ", "? ", "|\n", "\u{0}", "\t", "~",
+        ]
+        let whole = Array(Self.wholeFile)
+        var refused = 0
+        for _ in 0..<2_000 {
+            var text = whole
+            for _ in 0...next(3) {
+                let start = next(text.count)
+                let end = min(start + next(12), text.count)
+                text.replaceSubrange(start..<end, with: pieces[next(pieces.count)])
+            }
+            do {
+                _ = try decode(String(text), environment: ["SHOP_PASSWORD": "geheim", "ERP_PASSWORD": "geheim"])
+            } catch {
+                refused += 1
+                #expect(error.exitCode == 78)
+                #expect(!error.description.contains("geheim"))
+            }
+        }
+        #expect(refused > 500)
     }
 
     @Test func `JSON is read too`() throws {
