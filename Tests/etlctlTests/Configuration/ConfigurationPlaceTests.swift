@@ -8,11 +8,11 @@ import Testing
     @Test func `the flag names the file before the variable, and the variable before the working folder`() {
         let environment = ["ETLCTL_CONFIG": "conf/b.yaml"]
         func path(_ flag: String?, _ environment: [String: String]) -> String {
-            ConfigurationLoader.locate(flag: flag, environment: environment, workingDirectory: "/work").path
+            ConfigurationLoader.locate(flag: flag, environment: environment, workingDirectory: "/here").path
         }
         #expect(path("../a.yaml", environment) == "/a.yaml")
-        #expect(path(nil, environment) == "/work/conf/b.yaml")
-        #expect(path(nil, ["ETLCTL_CONFIG": ""]) == "/work/etl.yaml")
+        #expect(path(nil, environment) == "/here/conf/b.yaml")
+        #expect(path(nil, ["ETLCTL_CONFIG": ""]) == "/here/etl.yaml")
         #expect(path("/etc/etl.yaml", [:]) == "/etc/etl.yaml")
     }
 
