@@ -58,6 +58,12 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+/// The stream's position belongs to something else than what is configured now.
+package struct PositionMismatch: Error, Sendable {
+    /// The identity kept with the position; the caller knows how to say it.
+    package var kept: String
+}
+
 /// Something a user should know that is no failure. The codes are part of the public contract.
 package struct ExtractWarning: Sendable, Equatable {
     package var code: String

@@ -18,6 +18,12 @@ package struct ExtractResult: Sendable {
     package var warnings: [ExtractWarning] = []
     package var error: (any Error)?
     package var duration = Duration.zero
+
+    package init(stream: String, mode: ReadMode, status: Status) {
+        self.stream = stream
+        self.mode = mode
+        self.status = status
+    }
 }
 
 /// Reads one stream's source into the spool: takes its lock, guards its position, continues or begins a run, bears transient errors, and
@@ -40,10 +46,10 @@ package struct Extractor: Sendable {
     }
 
     /// Extracts one stream. Whatever goes wrong is in the result; the stream's other runs are unharmed.
-    package func extract(_ stream: StreamConfiguration, from source: any Source) async -> ExtractResult {
+    package func extract(_ stream: ExtractRequest, from source: any Source) async -> ExtractResult {
         let clock = ContinuousClock()
         let start = clock.now
-        var result = ExtractResult(stream: stream.name, runID: nil, mode: stream.mode, status: .failed)
+        var result = ExtractResult(stream: stream.name, mode: stream.mode, status: .failed)
         do {
             try source.validate(stream)
             let lock = try store.lockExtractor(of: stream.name, holder: holder)
@@ -60,17 +66,16 @@ package struct Extractor: Sendable {
 
     // MARK: Beginning
 
-    private func open(_ stream: StreamConfiguration, _ source: any Source) async throws -> RunContext {
-        let identity = PositionIdentity(stream, source)
+    private func open(_ stream: ExtractRequest, _ source: any Source) async throws -> RunContext {
         let definition = StreamDefinition(
             name: stream.name, source: stream.source, mode: stream.mode.rawValue, endpoint: stream.endpoint,
-            table: stream.table, identity: identity.text)
+            table: stream.table, identity: stream.identity)
         var state = try await store.openStream(definition)
         let isNewGeneration = state.generation != stream.generation
         let guardsPosition = state.watermark != nil || state.knownVersions > 0
         let continues = state.unfinishedRun != nil && !options.restarts && !isNewGeneration
         if !isNewGeneration, guardsPosition || continues {
-            try identity.compare(withKept: state.identity, stream: stream.name)
+            guard state.identity == stream.identity else { throw PositionMismatch(kept: state.identity) }
         }
         let run: Run
         var warnings: [ExtractWarning] = []
@@ -95,7 +100,7 @@ package struct Extractor: Sendable {
         return context
     }
 
-    private func context(_ stream: StreamConfiguration, _ state: StreamState, _ run: Run) -> RunContext {
+    private func context(_ stream: ExtractRequest, _ state: StreamState, _ run: Run) -> RunContext {
         let frame = RowFrame(runID: run.id, renames: stream.rename)
         let fields = FieldTable(
             known: state.columns,

@@ -5,7 +5,7 @@ internal import Spool
 ///
 /// Not `Sendable`: it belongs to the one task that reads.
 package final class RunContext {
-    package let stream: StreamConfiguration
+    package let stream: ExtractRequest
     let store: SpoolStore
     /// What the spool knew of the stream when the run began.
     let state: StreamState
@@ -32,7 +32,7 @@ package final class RunContext {
     private let progress: @Sendable (ExtractProgress) -> Void
 
     init(
-        stream: StreamConfiguration, store: SpoolStore, state: StreamState, run: Run, page: PageBuilder,
+        stream: ExtractRequest, store: SpoolStore, state: StreamState, run: Run, page: PageBuilder,
         options: ExtractOptions, renamedColumns: [ColumnName], progress: @escaping @Sendable (ExtractProgress) -> Void
     ) {
         self.stream = stream

@@ -13,7 +13,7 @@ package protocol Source: Sendable {
     /// Refuses what a stream's configuration asks of this source and it can't do.
     ///
     /// - Throws: `ExtractError` of kind `.configuration`.
-    func validate(_ stream: StreamConfiguration) throws
+    func validate(_ stream: ExtractRequest) throws
 
     /// Reads the stream's records to the run's upper bound, starting at the run's position.
     ///

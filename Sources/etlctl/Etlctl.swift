@@ -6,7 +6,7 @@ struct Etlctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "etlctl",
         abstract: "Moves operational data into BigQuery through a durable local spool.",
-        subcommands: [Init.self])
+        subcommands: [Init.self, ExtractCommand.self])
 
     static func main() async {
         Foundation.exit(

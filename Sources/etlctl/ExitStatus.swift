@@ -1,5 +1,8 @@
 import ArgumentParser
+import Extract
 import Foundation
+import Spool
+import Transport
 
 /// Why a command failed, in the words scripts may rely on (`error.code` of the JSON output).
 enum FailureCode: String, Sendable, CaseIterable {
@@ -104,6 +107,9 @@ struct Failure: Error, Sendable, Equatable {
     init(describing error: any Error) {
         switch error {
         case let failure as Failure: self = failure
+        case let error as ExtractError: self = .init(describing: error)
+        case let error as SpoolError: self = .init(describing: error)
+        case let error as AuthError: self = .init(describing: error)
         case let error as ValidationError: self = .usage(error.message)
         case is CancellationError: self = .interrupted(signal: 2, "Interrupted.")
         case let error as any CustomStringConvertible where !(type(of: error) is NSError.Type):
@@ -112,6 +118,38 @@ struct Failure: Error, Sendable, Equatable {
         case let error as CocoaError:
             self = .unexpected("An unexpected error ended the command: \(error.localizedDescription)")
         default: self = .unexpected("An unexpected error ended the command.")
+        }
+    }
+
+    private init(describing error: ExtractError) {
+        let message = error.description.capitalizedSentence
+        switch error.kind {
+        case .unavailable: self = .sourceUnavailable(message, hint: error.hint)
+        case .denied: self = .denied(message, hint: error.hint)
+        case .configuration: self = .config(message, hint: error.hint)
+        case .malformed, .massDelete: self = .data(message, hint: error.hint)
+        case .noRoom: self = .busy(message, hint: error.hint)
+        case .unexpected: self = .unexpected(message, hint: error.hint)
+        }
+    }
+
+    private init(describing error: SpoolError) {
+        let message = error.description.capitalizedSentence
+        switch error {
+        case .unusable, .damaged, .newer, .full, .damagedRow: self = .spool(message, hint: error.hint)
+        case .locked, .busy: self = .busy(message, hint: error.hint)
+        case .broken: self = .unexpected(message, hint: error.hint)
+        }
+    }
+
+    private init(describing error: AuthError) {
+        let message = error.description.capitalizedSentence
+        switch error {
+        case .noCredentials, .refused:
+            self = .denied(message, hint: "Set `credentials`, or run `gcloud auth application-default login`.")
+        case .unreadableFile: self = .config(message)
+        case .unavailable: self = .destinationUnavailable(message)
+        case .cancelled: self = .interrupted(signal: 2, "Interrupted.")
         }
     }
 
@@ -129,4 +167,12 @@ struct Failure: Error, Sendable, Equatable {
 extension Failure: CustomStringConvertible {
     /// The message with the hint below it, as it is printed for people.
     var description: String { hint.map { "\(message)\n\($0)" } ?? message }
+}
+
+extension String {
+    /// As a sentence: the first letter in upper case, a full stop at the end.
+    var capitalizedSentence: String {
+        let text = prefix(1).uppercased() + dropFirst()
+        return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
+    }
 }

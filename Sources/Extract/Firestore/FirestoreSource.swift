@@ -32,7 +32,7 @@ package struct FirestoreSource: Source {
         location = "firestore \(database)"
     }
 
-    package func validate(_ stream: StreamConfiguration) throws {
+    package func validate(_ stream: ExtractRequest) throws {
         guard let from = stream.from else {
             throw ExtractError(
                 .configuration, "stream \(stream.name) names no collection",
@@ -72,7 +72,7 @@ package struct FirestoreSource: Source {
     // MARK: Check
 
     /// What `etlctl check` can tell of a stream without reading it.
-    package func check(_ stream: StreamConfiguration) async throws -> String {
+    package func check(_ stream: ExtractRequest) async throws -> String {
         let collection = try FirestoreCollection(parsing: stream.from ?? "")
         let now = try await client.probe(collection)
         return now.isEmpty
@@ -80,7 +80,7 @@ package struct FirestoreSource: Source {
     }
 
     /// Documents a full read would bring, by aggregation: one read for each started 1,000 of them.
-    package func count(_ stream: StreamConfiguration) async throws -> Int {
+    package func count(_ stream: ExtractRequest) async throws -> Int {
         try await client.count(FirestoreQuery(try FirestoreCollection(parsing: stream.from ?? "")), readTime: nil)
     }
 }

@@ -11,8 +11,8 @@ package enum Lookback: Sendable, Equatable {
     case number(Double)
 }
 
-/// One configured flow, resolved: what `Extractor` and the sources go by.
-package struct StreamConfiguration: Sendable {
+/// What to read of one stream, resolved: what `Extractor` and the sources go by.
+package struct ExtractRequest: Sendable {
     package var name: String
     /// The name of its source in the configuration.
     package var source: String
@@ -39,22 +39,19 @@ package struct StreamConfiguration: Sendable {
     /// The destination's endpoint; loopback endpoints are all spelt alike.
     package var endpoint: String
 
-    package init(name: String, source: String, table: String, endpoint: String) {
+    /// What the stream's position belongs to; kept with it and compared as text.
+    package var identity: String
+    /// What decides the form of rows besides the position; a difference from the last run is worth a warning.
+    package var fingerprint: String
+
+    package init(
+        name: String, source: String, table: String, endpoint: String, identity: String, fingerprint: String
+    ) {
         self.name = name
         self.source = source
         self.table = table
         self.endpoint = endpoint
-    }
-
-    /// What rows are normalised with besides the position; a difference from the last run is worth a warning.
-    var fingerprint: String {
-        func list(_ names: [String]) -> String { names.sorted().joined(separator: ",") }
-        func pairs(_ map: [String: String]) -> String {
-            map.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
-        }
-        return [
-            "normalizer=1", "columns=" + (columns.map(list) ?? "*"), "exclude=" + list(exclude),
-            "rename=" + pairs(rename), "types=" + pairs(types), "nested=" + (nestsAsJSON ? "json" : "string"),
-        ].joined(separator: "\n")
+        self.identity = identity
+        self.fingerprint = fingerprint + " normalizer 1"
     }
 }
