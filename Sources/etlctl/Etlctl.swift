@@ -9,7 +9,7 @@ struct Etlctl: AsyncParsableCommand {
         subcommands: [
             Init.self, ExtractCommand.self, StatusCommand.self, AuditCommand.self, RetryCommand.self,
             DiscardCommand.self,
-            WatermarkCommand.self,
+            WatermarkCommand.self, SandboxCommand.self,
         ])
 
     static func main() async {
