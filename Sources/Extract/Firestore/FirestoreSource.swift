@@ -60,7 +60,11 @@ package struct FirestoreSource: Source {
             if FirestoreFullRead.isPosition(run.position) { return try await readEverything(reader) }
             return try await FirestoreIncrementalRead(reader, field: field).read()
         case .changes:
-            return try await FirestoreChangesRead(reader).read()
+            guard run.readsEverything, run.position == nil || FirestoreFullRead.isPosition(run.position) else {
+                return try await FirestoreChangesRead(reader).read()
+            }
+            try await run.lookUpSpooledRows()
+            return try await FirestoreFullRead(reader, remembersVersions: true).read()
         }
     }
 
