@@ -1,6 +1,7 @@
 import ArgumentParser
 import Extract
 import Foundation
+import JSONBytes
 import Spool
 import Transport
 
