@@ -15,7 +15,7 @@ struct SpoolRoom {
         while try await store.usedBytes() >= options.maximumSpoolBytes {
             // Delivered rows go first, before their time.
             if try await store.retire(deliveredBefore: .maximum) > 0 { continue }
-            if let patience = options.patience, clock.now - start >= patience {
+            if !options.waitsForRoom, let patience = options.patience, clock.now - start >= patience {
                 throw ExtractError(
                     .noRoom,
                     "the spool \(store.path) has reached spool.max_size (\(options.maximumSpoolBytes) bytes) with rows that are not delivered yet",
