@@ -106,6 +106,8 @@ package enum RowSelection: Sendable {
     case leftOver(route: Int64, after: RowID?)
     /// The rows that share a request's fate.
     case request(RequestID)
+    /// All rows of a route still in the spool.
+    case all(route: Int64)
     /// All rows of a route still in the spool that are in this state, after a row.
     case state(RowState, route: Int64, after: RowID?)
 }

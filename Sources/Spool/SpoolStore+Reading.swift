@@ -81,6 +81,13 @@ extension SpoolStore {
                     ORDER BY 1 LIMIT ?2
                     """)
             try statement.setArguments([request.rawValue, limit])
+        case .all(let route):
+            statement = try database.cachedStatement(
+                sql: "SELECT \(columns), 0, NULL FROM row_data d WHERE d.row_id > ? AND d.row_id < ? ORDER BY 1 LIMIT ?"
+            )
+            try statement.setArguments([
+                RowID(route: route, position: 0).rawValue, RowID(route: route + 1, position: 0).rawValue, limit,
+            ])
         case .state(let state, let route, let after):
             statement = try database.cachedStatement(
                 sql: """

@@ -1,0 +1,183 @@
+internal import GRDB
+
+/// Which rows an operator means.
+package struct RowFilter: Sendable {
+    package var streams: [String] = []
+    package var state: RowState?
+    package var run: String?
+    package var id: String?
+    package var insertID: String?
+    package var reason: String?
+    package var limit: Int?
+
+    package init() {}
+
+    /// The condition on the view `spooled_rows`, with its arguments.
+    var condition: (sql: String, arguments: StatementArguments) {
+        var parts = ["1"]
+        var arguments = StatementArguments()
+        func add(_ part: String, _ value: String?) {
+            guard let value else { return }
+            parts.append(part)
+            arguments += [value]
+        }
+        if !streams.isEmpty {
+            parts.append("stream IN (" + streams.map { _ in "?" }.joined(separator: ",") + ")")
+            arguments += StatementArguments(streams)
+        }
+        add("state = ?", state?.rawValue)
+        add("run_id = ?", run)
+        add("id = ?", id)
+        add("insert_id = ?", insertID)
+        add("reason = ?", reason)
+        return (parts.joined(separator: " AND "), arguments)
+    }
+}
+
+/// One row as `audit rows` shows it.
+package struct RowRecord: Sendable {
+    package var row: RowID
+    package var stream: String
+    package var id: String?
+    package var insertID: String
+    package var state: RowState
+    package var runID: String
+    package var operation: String
+    package var extractedAt: String
+    package var deliveredAt: String?
+    package var attempts: Int
+    package var reason: String?
+    package var message: String?
+    /// The payload's JSON text.
+    package var payload: [UInt8]
+}
+
+extension SpoolStore {
+    /// Hands every row that fits the filter to `body`, in spool order, until it returns false. O(rows) unless streams and limit narrow it.
+    package func forEachRow(
+        _ filter: RowFilter, _ body: @escaping @Sendable (RowRecord) throws -> Bool
+    ) async throws {
+        try await read { database in
+            let (condition, arguments) = filter.condition
+            let limit = filter.limit.map { " LIMIT \($0)" } ?? ""
+            let cursor = try Row.fetchCursor(
+                database, sql: "SELECT * FROM spooled_rows WHERE \(condition) ORDER BY row_id\(limit)",
+                arguments: arguments)
+            while let row = try cursor.next() {
+                let payload: String = row["payload"]
+                let record = RowRecord(
+                    row: RowID(row["row_id"]), stream: row["stream"], id: row["id"], insertID: row["insert_id"],
+                    state: RowState(rawValue: row["state"]) ?? .inDoubt, runID: row["run_id"], operation: row["op"],
+                    extractedAt: row["extracted_at"], deliveredAt: row["delivered_at"], attempts: row["attempts"],
+                    reason: row["reason"], message: row["message"], payload: Array(payload.utf8))
+                guard try body(record) else { return }
+            }
+        }
+    }
+
+    /// Makes rejected rows pending again, under the same insertId; attempts and the last reason stay on record. Returns how many.
+    package func retryRejected(_ filter: RowFilter) async throws -> Int {
+        var filter = filter
+        filter.state = .rejected
+        return try await change(filter) { database, rows in
+            try database.execute(
+                sql: """
+                    UPDATE row_fates SET state = 'pending', request_id = NULL, transient_attempts = 0,
+                        first_transient_at = NULL
+                    WHERE state = 'rejected' AND row_id IN (\(rows))
+                    """)
+        }
+    }
+
+    /// Makes rows delivered before a moment pending again, for a table that was recreated or emptied. Returns how many.
+    package func retryDelivered(before cutoff: Timestamp, _ filter: RowFilter) async throws -> Int {
+        var filter = filter
+        filter.state = .delivered
+        return try await change(filter, extraCondition: "delivered_at < '\(cutoff)'") { database, rows in
+            try Self.giveOwnFate("pending", rows: rows, reason: nil, message: nil, database)
+        }
+    }
+
+    /// Makes these rows pending again, whatever their state is: they were found missing in the destination. Returns how many.
+    package func retryMissing(_ rows: [RowID]) async throws -> Int {
+        try await write { database in
+            for start in stride(from: 0, to: rows.count, by: 500) {
+                let part = rows[start..<min(start + 500, rows.count)].map { String($0.rawValue) }.joined(separator: ",")
+                try Self.giveOwnFate("pending", rows: part, reason: "missing", message: nil, database)
+            }
+            return rows.count
+        }
+    }
+
+    /// Takes rows out of delivery for good, with the operator's reason. Rows that are being sent or are delivered are left alone.
+    package func discard(_ filter: RowFilter, why: String) async throws -> Int {
+        try await change(filter, extraCondition: "state IN ('pending', 'in_doubt', 'rejected')") { database, rows in
+            try Self.giveOwnFate("discarded", rows: rows, reason: "discarded", message: why, database)
+        }
+    }
+
+    private func change(
+        _ filter: RowFilter, extraCondition: String = "1",
+        _ apply: @escaping @Sendable (Database, _ rows: String) throws -> Void
+    ) async throws -> Int {
+        try await write { database in
+            let (condition, arguments) = filter.condition
+            let limit = filter.limit.map { " LIMIT \($0)" } ?? ""
+            try database.execute(sql: "CREATE TEMP TABLE IF NOT EXISTS chosen_rows (row_id INTEGER PRIMARY KEY)")
+            try database.execute(sql: "DELETE FROM temp.chosen_rows")
+            try database.execute(
+                sql: """
+                    INSERT INTO temp.chosen_rows SELECT row_id FROM spooled_rows
+                    WHERE \(condition) AND (\(extraCondition)) ORDER BY row_id\(limit)
+                    """, arguments: arguments)
+            let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM temp.chosen_rows") ?? 0
+            try apply(database, "SELECT row_id FROM temp.chosen_rows")
+            return count
+        }
+    }
+
+    /// Gives rows a fate of their own and takes them out of the request or the unclaimed rest they belonged to.
+    static func giveOwnFate(
+        _ state: String, rows: String, reason: String?, message: String?, _ database: Database
+    ) throws {
+        let now = Timestamp.now().microseconds
+        let ranges = """
+            (SELECT r.request_id FROM request_log r WHERE r.first_row IS NOT NULL AND r.first_row <= d.row_id
+                ORDER BY r.first_row DESC LIMIT 1)
+            """
+        try database.execute(
+            sql:
+                "CREATE TEMP TABLE IF NOT EXISTS moved_rows (row_id INTEGER PRIMARY KEY, request INTEGER, attempts INTEGER)"
+        )
+        try database.execute(sql: "DELETE FROM temp.moved_rows")
+        try database.execute(
+            sql: """
+                INSERT INTO temp.moved_rows
+                SELECT d.row_id, q.request_id, coalesce(q.attempts, 0) FROM row_data d
+                LEFT JOIN request_log q ON q.request_id = \(ranges) AND q.last_row >= d.row_id
+                WHERE d.row_id IN (\(rows)) AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
+                """)
+        try database.execute(
+            sql: """
+                UPDATE row_fates SET state = ?, request_id = NULL, reason = coalesce(?, reason),
+                    message = coalesce(?, message), decided_at = ? WHERE row_id IN (\(rows))
+                """, arguments: [state, reason, message, now])
+        try database.execute(
+            sql: """
+                INSERT INTO row_fates (row_id, state, attempts, reason, message, decided_at)
+                SELECT row_id, ?, attempts, ?, ?, ? FROM temp.moved_rows
+                """, arguments: [state, reason, message, now])
+        try database.execute(
+            sql: """
+                UPDATE request_log SET own_rows = own_rows - (
+                    SELECT count(*) FROM temp.moved_rows m WHERE m.request = request_log.request_id
+                ) WHERE request_id IN (SELECT request FROM temp.moved_rows WHERE request IS NOT NULL)
+                """)
+        try database.execute(
+            sql: """
+                UPDATE routes SET unclaimed = unclaimed - (
+                    SELECT count(*) FROM temp.moved_rows m WHERE m.request IS NULL AND m.row_id >> 40 = routes.route
+                )
+                """)
+    }
+}
