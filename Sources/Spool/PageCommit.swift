@@ -11,7 +11,7 @@ package struct PageCommit: Sendable {
     /// Look repeated rows up in the temporary index of `indexSpooledRows` as well.
     package var usesTemporaryIndex = false
     /// Fields seen for the first time, with their columns.
-    package var newColumns: [(field: String, column: String)] = []
+    package var newColumns: [ColumnName] = []
     /// Records read and reads billed since the last commit.
     package var rowsRead = 0
     package var sourceReads = 0
@@ -23,6 +23,19 @@ package struct PageCommit: Sendable {
     package init(run: Run, rows: RowBatch) {
         self.run = run
         self.rows = rows
+    }
+}
+
+/// A source field and its column. The base name is remembered for ever; the final one follows the configuration's `rename`.
+package struct ColumnName: Sendable, Equatable {
+    package var field: String
+    package var base: String
+    package var column: String
+
+    package init(field: String, base: String, column: String) {
+        self.field = field
+        self.base = base
+        self.column = column
     }
 }
 

@@ -46,10 +46,12 @@ extension SpoolStore {
             page.rowsRead, result.spooled, result.unchanged, result.deletes, page.sourceReads, page.position,
             result.spooled, first, result.spooled, inserter.nextRow - 1, run.number,
         ])
-        for (field, column) in page.newColumns {
+        for name in page.newColumns {
             try database.execute(
-                sql: "INSERT INTO column_names (stream_no, field, column_name) VALUES (?, ?, ?)",
-                arguments: [run.streamNumber, field, column])
+                sql: """
+                    INSERT INTO column_names (stream_no, field, base_name, column_name) VALUES (?, ?, ?, ?)
+                    ON CONFLICT (stream_no, field) DO UPDATE SET column_name = excluded.column_name
+                    """, arguments: [run.streamNumber, name.field, name.base, name.column])
         }
         try storeFindings(of: page, database)
         if let floor = page.recentFloor {

@@ -112,7 +112,7 @@ extension SpoolStore {
         }
     }
 
-    /// The columns of a stream by source field.
+    /// The columns of a stream by source field, under their final names.
     package func columnNames(stream number: Int64) async throws -> [String: String] {
         try await read { database in
             var columns: [String: String] = [:]

@@ -149,6 +149,7 @@ extension SpoolStore {
         CREATE TABLE column_names (
             stream_no INTEGER NOT NULL,
             field TEXT NOT NULL,
+            base_name TEXT NOT NULL,
             column_name TEXT NOT NULL,
             PRIMARY KEY (stream_no, field)
         ) WITHOUT ROWID;

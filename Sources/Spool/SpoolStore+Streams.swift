@@ -128,8 +128,8 @@ extension SpoolStore {
         let number: Int64 = row["stream_no"]
         var columns: [String: String] = [:]
         let names = try Row.fetchCursor(
-            database, sql: "SELECT field, column_name FROM column_names WHERE stream_no = ?", arguments: [number])
-        while let pair = try names.next() { columns[pair["field"]] = pair["column_name"] }
+            database, sql: "SELECT field, base_name FROM column_names WHERE stream_no = ?", arguments: [number])
+        while let pair = try names.next() { columns[pair["field"]] = pair["base_name"] }
         let known =
             try Int.fetchOne(
                 database, sql: "SELECT count(*) FROM known_versions WHERE stream_no = ? AND version IS NOT NULL",

@@ -41,7 +41,7 @@ package struct StreamState: Sendable {
     package var unfinishedRun: Run?
     /// The source's own notes, such as when it last counted; opaque.
     package var notes: String?
-    /// Column by source field, as first assigned.
+    /// Base name of the column by source field, as first assigned.
     package var columns: [String: String]
     package var hasRows: Bool
 }

@@ -43,7 +43,7 @@ extension HTTPError {
         case nil: break
         }
         switch code {
-        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: return .invalidURL
+        case CURLE_URL_MALFORMAT: return .invalidURL
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: return .resolve
         case CURLE_COULDNT_CONNECT: return .connect
         // The only limit libcurl keeps; the loop keeps the others.

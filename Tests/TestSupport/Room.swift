@@ -1,1 +1,0 @@
-// Shared fixtures land with the first test that needs them.
