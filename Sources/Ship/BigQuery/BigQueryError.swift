@@ -1,5 +1,5 @@
-package import JSONBytes
-package import Transport
+internal import JSONBytes
+internal import Transport
 
 /// A call to BigQuery that did not give what was asked for.
 package struct BigQueryError: Error, Sendable, CustomStringConvertible {
@@ -99,6 +99,8 @@ extension BigQueryError {
                 default: error.isTransient || error.bodyBytesSent > 0 ? .transient : .configuration
                 }
             self.init(kind, message: "\(what): \(error.message)")
+        case let error as AuthError:
+            self.init(error, doing: what)
         case is CancellationError:
             self.init(.cancelled, message: "\(what): stopped")
         default:

@@ -1,4 +1,4 @@
-package import JSONBytes
+internal import JSONBytes
 
 /// BigQuery's column types under their current names; responses use the legacy ones too (`INTEGER`, `FLOAT`, `BOOLEAN`, `STRUCT`).
 package enum ColumnType: String, Sendable, Equatable, CaseIterable {
