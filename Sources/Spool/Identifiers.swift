@@ -52,4 +52,9 @@ package struct Route: Sendable, Hashable {
     package let endpoint: String
     /// `project.dataset.table`.
     package let table: String
+
+    /// All row ids that this route can ever have.
+    var rowRange: ClosedRange<RowID> {
+        RowID(route: number, position: 1)...RowID(RowID(route: number + 1, position: 0).rawValue - 1)
+    }
 }

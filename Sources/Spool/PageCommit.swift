@@ -63,4 +63,6 @@ package struct AppendResult: Sendable, Equatable {
     /// Versions that had been spooled before.
     package var unchanged = 0
     package var deletes = 0
+
+    package init() {}
 }

@@ -6,7 +6,8 @@ struct RowInserter {
     private let page: PageCommit
     private let database: Database
     private let insert: Statement
-    private var shapes: [Int64] = []
+    /// The spool's number of each of the batch's shapes, once a row needs it; a shape of skipped rows alone is not kept.
+    private var shapes: [Int64?]
     private var shapeCounts: [Int]
     private(set) var nextRow: Int64
     private(set) var rejected = 0
@@ -20,9 +21,7 @@ struct RowInserter {
                 INSERT INTO row_data (row_id, run_no, shape, op, extracted_at, checksum, insert_id, id, payload)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
-        for definition in page.rows.shapes {
-            shapes.append(try Self.intern(definition, route: page.run.route, database))
-        }
+        shapes = [Int64?](repeating: nil, count: page.rows.shapes.count)
         shapeCounts = [Int](repeating: 0, count: shapes.count)
     }
 
@@ -34,8 +33,17 @@ struct RowInserter {
         return database.lastInsertedRowID
     }
 
+    private mutating func shape(_ number: Int32) throws -> Int64 {
+        if let known = shapes[Int(number)] { return known }
+        let shape = try Self.intern(page.rows.shapes[Int(number)], route: page.run.route, database)
+        shapes[Int(number)] = shape
+        return shape
+    }
+
     mutating func insertAll() throws -> AppendResult {
         var result = AppendResult()
+        // The bytes that are bound below belong to the batch and outlive this call only by chance.
+        defer { sqlite3_clear_bindings(insert.sqliteStatement) }
         let rows = page.rows
         try rows.storage.withUnsafeBytes { storage in
             for entry in rows.entries {
@@ -51,19 +59,20 @@ struct RowInserter {
             }
         }
         let count = try database.cachedStatement(sql: "UPDATE shapes SET rows = rows + ? WHERE shape = ?")
-        for (index, added) in shapeCounts.enumerated() where added > 0 {
-            try count.execute(arguments: [added, shapes[index]])
+        for (index, added) in shapeCounts.enumerated() {
+            if let shape = shapes[index] { try count.execute(arguments: [added, shape]) }
         }
         return result
     }
 
     private mutating func insertRow(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
         let payload = UnsafeRawBufferPointer(rebasing: storage[entry.payload])
+        let shape = try shape(entry.shape)
         let statement = insert.sqliteStatement
         sqlite3_reset(statement)
         sqlite3_bind_int64(statement, 1, nextRow)
         sqlite3_bind_int64(statement, 2, page.run.number)
-        sqlite3_bind_int64(statement, 3, shapes[Int(entry.shape)])
+        sqlite3_bind_int64(statement, 3, shape)
         sqlite3_bind_int64(statement, 4, Int64(entry.operation.rawValue))
         sqlite3_bind_int64(statement, 5, entry.extractedAt)
         sqlite3_bind_int64(statement, 6, SpoolStore.checksum(payload))
@@ -82,6 +91,7 @@ struct RowInserter {
         shapeCounts[Int(entry.shape)] += 1
         nextRow += 1
         try remember(entry, storage)
+        if page.usesTemporaryIndex, entry.mayRepeat { try noteSeen(entry, storage) }
     }
 
     /// Notes the row where later runs look: as a recent id within the lookback, and as the known version of its key.
@@ -117,6 +127,16 @@ struct RowInserter {
             bindBlob(statement.sqliteStatement, 2, storage, key)
             try step(statement)
         }
+    }
+
+    /// Rows that this run spools itself must be found as well when it meets them again.
+    private func noteSeen(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
+        let statement = try database.cachedStatement(
+            sql: "INSERT OR IGNORE INTO temp.seen_ids (stream_no, insert_id) VALUES (?, ?)")
+        sqlite3_reset(statement.sqliteStatement)
+        sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
+        bindText(statement.sqliteStatement, 2, storage, entry.insertID)
+        try step(statement)
     }
 
     private func isSpooled(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws -> Bool {

@@ -54,11 +54,12 @@ package struct RowRecord: Sendable {
 
 extension SpoolStore {
     /// Hands every row that fits the filter to `body`, in spool order, until it returns false. O(rows) unless streams and limit narrow it.
+    /// Ends with a `CancellationError` when the task is cancelled.
     package func forEachRow(
         _ filter: RowFilter, _ body: @escaping @Sendable (RowRecord) throws -> Bool
     ) async throws {
-        try await read { database in
-            let (condition, arguments) = filter.condition
+        try await scan { database in
+            let (condition, arguments) = try Self.condition(of: filter, database)
             let limit = filter.limit.map { " LIMIT \($0)" } ?? ""
             let cursor = try Row.fetchCursor(
                 database, sql: "SELECT * FROM spooled_rows WHERE \(condition) ORDER BY row_id\(limit)",
@@ -75,38 +76,47 @@ extension SpoolStore {
         }
     }
 
+    /// The filter's condition, with the ids between which the rows of its streams lie.
+    private static func condition(
+        of filter: RowFilter, _ database: Database
+    ) throws -> (sql: String, arguments: StatementArguments) {
+        let (condition, arguments) = filter.condition
+        if filter.streams.isEmpty { return (condition, arguments) }
+        let ranges = try routes(database).filter { filter.streams.contains($0.stream) }.map(\.rowRange)
+        guard let first = ranges.first, let last = ranges.last else { return ("0", StatementArguments()) }
+        let bounds = "row_id BETWEEN \(first.lowerBound.rawValue) AND \(last.upperBound.rawValue)"
+        return (bounds + " AND " + condition, arguments)
+    }
+
     /// Makes rejected rows pending again, under the same insertId; attempts and the last reason stay on record. Returns how many.
     package func retryRejected(_ filter: RowFilter) async throws -> Int {
-        var filter = filter
-        filter.state = .rejected
-        return try await change(filter) { database, rows in
-            try database.execute(
-                sql: """
-                    UPDATE row_fates SET state = 'pending', request_id = NULL, transient_attempts = 0,
-                        first_transient_at = NULL
-                    WHERE state = 'rejected' AND row_id IN (\(rows))
-                    """)
+        try await change(filter, extraCondition: "state = 'rejected'") { database, rows in
+            try Self.giveOwnFate("pending", rows: rows, reason: nil, message: nil, database)
         }
     }
 
     /// Makes rows delivered before a moment pending again, for a table that was recreated or emptied. Returns how many.
     package func retryDelivered(before cutoff: Timestamp, _ filter: RowFilter) async throws -> Int {
-        var filter = filter
-        filter.state = .delivered
-        return try await change(filter, extraCondition: "delivered_at < '\(cutoff)'") { database, rows in
+        // Without their `Z` the texts sort like the moments, whatever the length of the fraction.
+        let text = cutoff.description.dropLast()
+        let condition = "state = 'delivered' AND rtrim(delivered_at, 'Z') < '\(text)'"
+        return try await change(filter, extraCondition: condition) { database, rows in
             try Self.giveOwnFate("pending", rows: rows, reason: nil, message: nil, database)
         }
     }
 
-    /// Makes these rows pending again, whatever their state is: they were found missing in the destination. Returns how many.
+    /// Makes those of these rows pending again that are delivered: they were found missing in the destination. Returns how many.
     package func retryMissing(_ rows: [RowID]) async throws -> Int {
-        try await write { database in
-            for start in stride(from: 0, to: rows.count, by: 500) {
-                let part = rows[start..<min(start + 500, rows.count)].map { String($0.rawValue) }.joined(separator: ",")
-                try Self.giveOwnFate("pending", rows: part, reason: "missing", message: nil, database)
+        var changed = 0
+        for start in stride(from: 0, to: rows.count, by: 500) {
+            let part = rows[start..<min(start + 500, rows.count)].map { String($0.rawValue) }.joined(separator: ",")
+            changed += try await change(
+                RowFilter(), extraCondition: "state = 'delivered' AND row_id IN (\(part))"
+            ) { database, rows in
+                try Self.giveOwnFate("pending", rows: rows, reason: "missing", message: nil, database)
             }
-            return rows.count
         }
+        return changed
     }
 
     /// Takes rows out of delivery for good, with the operator's reason. Rows that are being sent or are delivered are left alone.
@@ -121,7 +131,7 @@ extension SpoolStore {
         _ apply: @escaping @Sendable (Database, _ rows: String) throws -> Void
     ) async throws -> Int {
         try await write { database in
-            let (condition, arguments) = filter.condition
+            let (condition, arguments) = try Self.condition(of: filter, database)
             let limit = filter.limit.map { " LIMIT \($0)" } ?? ""
             try database.execute(sql: "CREATE TEMP TABLE IF NOT EXISTS chosen_rows (row_id INTEGER PRIMARY KEY)")
             try database.execute(sql: "DELETE FROM temp.chosen_rows")
@@ -136,7 +146,7 @@ extension SpoolStore {
         }
     }
 
-    /// Gives rows a fate of their own and takes them out of the request or the unclaimed rest they belonged to.
+    /// Gives rows that nobody is sending a fate of their own and takes them out of the request or the unclaimed rest they belonged to.
     static func giveOwnFate(
         _ state: String, rows: String, reason: String?, message: String?, _ database: Database
     ) throws {
@@ -159,8 +169,11 @@ extension SpoolStore {
                 """)
         try database.execute(
             sql: """
-                UPDATE row_fates SET state = ?, request_id = NULL, reason = coalesce(?, reason),
-                    message = coalesce(?, message), decided_at = ? WHERE row_id IN (\(rows))
+                UPDATE row_fates SET state = ?1, request_id = NULL, reason = coalesce(?2, reason),
+                    message = coalesce(?3, message), decided_at = ?4,
+                    transient_attempts = CASE WHEN ?1 = 'pending' THEN 0 ELSE transient_attempts END,
+                    first_transient_at = CASE WHEN ?1 = 'pending' THEN NULL ELSE first_transient_at END
+                WHERE row_id IN (\(rows))
                 """, arguments: [state, reason, message, now])
         try database.execute(
             sql: """
@@ -173,6 +186,14 @@ extension SpoolStore {
                     SELECT count(*) FROM temp.moved_rows m WHERE m.request = request_log.request_id
                 ) WHERE request_id IN (SELECT request FROM temp.moved_rows WHERE request IS NOT NULL)
                 """)
+        // Nobody may send, or ask for, a request whose rows have all gone.
+        try database.execute(
+            sql: """
+                UPDATE request_log SET state = 'closed', doubt = NULL, answered_at = coalesce(answered_at, ?)
+                WHERE \(openRequests) AND own_rows = 0 AND NOT EXISTS (
+                    SELECT 1 FROM row_fates f WHERE f.request_id = request_log.request_id AND f.\(claimedFates)
+                )
+                """, arguments: [now])
         try database.execute(
             sql: """
                 UPDATE routes SET unclaimed = unclaimed - (

@@ -16,6 +16,9 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
     case busy(path: String)
     /// A row's payload does not match its checksum: it was damaged after it had been spooled.
     case damagedRow(path: String, row: RowID)
+    /// Rows were retried or discarded by another command since they were read, so that the request made of them is not theirs any more.
+    /// Nothing was changed: read them again.
+    case stale
     /// A promise inside this program was broken; a bug, never the user's doing.
     case broken(String)
 
@@ -29,6 +32,7 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
         case .locked(_, let holder): "another process is at work: \(holder)"
         case .busy(let path): "the spool \(path) was kept busy by another process for too long"
         case .damagedRow(let path, let row): "row \(row.rawValue) in the spool \(path) does not match its checksum"
+        case .stale: "rows were changed by another command while they were being prepared"
         case .broken(let what): "internal inconsistency in the spool: \(what)"
         }
     }
@@ -42,6 +46,7 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
         case .locked: "wait for it to finish, or stop it; nothing was changed"
         case .busy: "run the same command again: nothing was changed"
         case .damagedRow: "run etlctl audit to see which rows are damaged"
+        case .stale: "run the same command again: nothing was changed"
         case .broken: nil
         }
     }
@@ -50,9 +55,11 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
     static func translating(_ error: any Error, path: String) -> any Error {
         guard let failure = error as? DatabaseError else { return error }
         let reason = failure.message ?? "SQLite error \(failure.resultCode.rawValue)"
+        // The shared-memory file beside a WAL can't grow on a full disk either, which SQLite reports as an I/O error.
+        if failure.extendedResultCode == .SQLITE_IOERR_SHMSIZE { return SpoolError.full(path: path) }
         switch failure.resultCode {
         case .SQLITE_FULL: return SpoolError.full(path: path)
-        case .SQLITE_BUSY, .SQLITE_LOCKED: return SpoolError.busy(path: path)
+        case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_PROTOCOL: return SpoolError.busy(path: path)
         case .SQLITE_NOTADB, .SQLITE_CORRUPT: return SpoolError.damaged(path: path, reason: reason)
         case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_IOERR, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_NOMEM:
             return SpoolError.unusable(path: path, reason: reason)

@@ -42,15 +42,27 @@ package final class SpoolLock: Sendable {
 extension SpoolStore {
     /// The lock of the one shipper.
     package func lockShipper(holder: String) throws -> SpoolLock {
-        try SpoolLock(path: path + ".ship.lock", holder: holder)
+        try SpoolLock(path: lockPath + ".ship.lock", holder: holder)
     }
 
     /// The lock of the one extractor of a stream.
     package func lockExtractor(of stream: String, holder: String) throws -> SpoolLock {
-        let name = stream.utf8.map { byte in
-            let isPlain = byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A || byte >= 0x30 && byte <= 0x39
-            return isPlain ? String(UnicodeScalar(byte)) : "_\(byte)"
+        let name = stream.utf8.prefix(60).map { byte in
+            let isPlain = byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A || byte >= 0x30 && byte <= 0x39 || byte == 0x2D
+            return isPlain ? String(UnicodeScalar(byte)) : "_"
         }.joined()
-        return try SpoolLock(path: path + ".extract-\(name).lock", holder: holder)
+        // Names that differ only in what is cut or replaced above differ in the sum.
+        var bytes = stream
+        let sum = bytes.withUTF8 { Self.checksum(UnsafeRawBufferPointer($0)) }
+        let digits = String(sum, radix: 16)
+        let suffix = String(repeating: "0", count: 8 - digits.count) + digits
+        return try SpoolLock(path: lockPath + ".extract-\(name)-\(suffix).lock", holder: holder)
+    }
+
+    /// Locks lie beside the file itself, whatever link or relative path names it.
+    private var lockPath: String {
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
     }
 }

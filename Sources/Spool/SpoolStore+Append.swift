@@ -57,9 +57,14 @@ extension SpoolStore {
         if let floor = page.recentFloor {
             try database.cachedStatement(sql: "DELETE FROM recent_ids WHERE stream_no = ? AND watermark < ?")
                 .execute(arguments: [run.streamNumber, floor.asData])
+            // While a temporary index is in use, rows spooled before may lie ahead of what this run has noted so far: `recent_from` is
+            // then set when the run is complete.
             try database.cachedStatement(
-                sql: "UPDATE stream_defs SET recent_from = max(?, coalesce(recent_from, x'')) WHERE stream_no = ?"
-            ).execute(arguments: [floor.asData, run.streamNumber])
+                sql: """
+                    UPDATE stream_defs SET recent_from = max(?1, coalesce(recent_from, x''))
+                    WHERE stream_no = ?2 AND (recent_from IS NOT NULL OR NOT ?3)
+                    """
+            ).execute(arguments: [floor.asData, run.streamNumber, page.usesTemporaryIndex])
         }
         if let watermark = page.watermark { try store(watermark, stream: run.streamNumber, database) }
         if let last = page.lastExtractedAt {
@@ -86,8 +91,10 @@ extension SpoolStore {
 
     /// Puts the insertIds of all rows that the stream still has in the spool into a temporary index on disk, for a run that starts further
     /// back than the recent ids reach. O(rows of the stream). True if retention removed some of them: those will be spooled again.
+    ///
+    /// The index lives as long as this `SpoolStore`: a run that is continued by another process needs it made again.
     package func indexSpooledRows(stream number: Int64) async throws -> Bool {
-        try await write { database in
+        var ranges = try await writeWithoutTransaction { database in
             try database.execute(
                 sql: """
                     CREATE TEMP TABLE IF NOT EXISTS seen_ids (
@@ -95,21 +102,48 @@ extension SpoolStore {
                     ) WITHOUT ROWID
                     """)
             try database.execute(sql: "DELETE FROM temp.seen_ids WHERE stream_no = ?", arguments: [number])
-            for route in try Self.routes(database) where route.streamNumber == number {
-                try database.execute(
-                    sql: """
-                        INSERT OR IGNORE INTO temp.seen_ids (stream_no, insert_id)
-                        SELECT ?, insert_id FROM row_data WHERE row_id BETWEEN ? AND ?
-                        """,
-                    arguments: [
-                        number, RowID(route: route.number, position: 0).rawValue,
-                        RowID(route: route.number + 1, position: 0).rawValue - 1,
-                    ])
+            return try Self.routes(database).filter { $0.streamNumber == number }.map(\.rowRange)
+        }
+        // Rows below `next_row` never change, so steps may be short: no other writer of this process waits longer than one of them. The
+        // temporary database is the only one written, so writers of other processes don't wait at all.
+        while let range = ranges.popLast() {
+            let last = try await writeWithoutTransaction { database in
+                try Self.indexRows(range, stream: number, database)
             }
+            if let last, last < range.upperBound { ranges.append(last.next...range.upperBound) }
+            try Task.checkCancellation()
+        }
+        return try await read { database in
             let retired = try Int.fetchOne(
                 database, sql: "SELECT sum(retired) FROM routes WHERE stream_no = ?", arguments: [number])
             return (retired ?? 0) > 0
         }
+    }
+
+    /// Indexes the first rows of a range and returns the last of them, nil if there were none.
+    private static func indexRows(
+        _ range: ClosedRange<RowID>, stream number: Int64, _ database: Database
+    ) throws -> RowID? {
+        let rowsAStep = 20_000
+        var last: RowID?
+        try database.inTransaction(.deferred) {
+            let upper = try Int64.fetchOne(
+                database,
+                sql: """
+                    SELECT max(row_id) FROM (
+                        SELECT row_id FROM row_data WHERE row_id BETWEEN ? AND ? ORDER BY row_id LIMIT ?
+                    )
+                    """, arguments: [range.lowerBound.rawValue, range.upperBound.rawValue, rowsAStep])
+            guard let upper else { return .commit }
+            last = RowID(upper)
+            try database.execute(
+                sql: """
+                    INSERT OR IGNORE INTO temp.seen_ids (stream_no, insert_id)
+                    SELECT ?, insert_id FROM row_data WHERE row_id BETWEEN ? AND ?
+                    """, arguments: [number, range.lowerBound.rawValue, upper])
+            return .commit
+        }
+        return last
     }
 
     /// CRC-32 of a payload, as stored beside it.

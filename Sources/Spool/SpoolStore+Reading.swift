@@ -4,11 +4,13 @@ internal import GRDBSQLite
 extension SpoolStore {
     /// Reads rows in spool order and hands each to `body`, until it returns false. No copy is made and nothing is allocated per row.
     ///
+    /// Ends with a `CancellationError` when the task is cancelled.
+    ///
     /// - Parameter body: runs on the spool's own queue; the bytes it gets are valid only until it returns.
     package func readRows(
         _ selection: RowSelection, limit: Int, _ body: @escaping @Sendable (RowBytes) throws -> Bool
     ) async throws {
-        try await read { database in
+        try await scan { database in
             let statement = try Self.statement(for: selection, limit: limit, database)
             let raw = statement.sqliteStatement
             defer { sqlite3_reset(raw) }
@@ -61,7 +63,7 @@ extension SpoolStore {
             statement = try database.cachedStatement(
                 sql: """
                     SELECT \(columns), f.transient_attempts, f.first_transient_at
-                    FROM row_fates f JOIN row_data d ON d.row_id = f.row_id
+                    FROM row_fates f CROSS JOIN row_data d ON d.row_id = f.row_id
                     WHERE f.state = 'pending' AND f.row_id > ? AND f.row_id < ? ORDER BY f.row_id LIMIT ?
                     """)
             try statement.setArguments([
@@ -69,18 +71,26 @@ extension SpoolStore {
                 RowID(route: route + 1, position: 0).rawValue, limit,
             ])
         case .request(let request):
-            statement = try database.cachedStatement(
-                sql: """
-                    SELECT \(columns), 0, NULL FROM request_log q
-                    JOIN row_data d ON d.row_id BETWEEN q.first_row AND q.last_row
-                    WHERE q.request_id = ?1 AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
-                    UNION ALL
-                    SELECT \(columns), f.transient_attempts, f.first_transient_at
-                    FROM row_fates f JOIN row_data d ON d.row_id = f.row_id
-                    WHERE f.request_id = ?1 AND f.state IN ('sending', 'in_doubt')
-                    ORDER BY 1 LIMIT ?2
-                    """)
-            try statement.setArguments([request.rawValue, limit])
+            let range = try Row.fetchOne(
+                database.cachedStatement(sql: "SELECT first_row, last_row FROM request_log WHERE request_id = ?"),
+                arguments: [request.rawValue])
+            if let first: Int64 = range?["first_row"], let last: Int64 = range?["last_row"] {
+                statement = try database.cachedStatement(
+                    sql: """
+                        SELECT \(columns), 0, NULL FROM row_data d WHERE d.row_id BETWEEN ? AND ?
+                            AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
+                        ORDER BY d.row_id LIMIT ?
+                        """)
+                try statement.setArguments([first, last, limit])
+            } else {
+                statement = try database.cachedStatement(
+                    sql: """
+                        SELECT \(columns), f.transient_attempts, f.first_transient_at
+                        FROM row_fates f CROSS JOIN row_data d ON d.row_id = f.row_id
+                        WHERE f.request_id = ? AND f.\(claimedFates) ORDER BY f.row_id LIMIT ?
+                        """)
+                try statement.setArguments([request.rawValue, limit])
+            }
         case .all(let route):
             statement = try database.cachedStatement(
                 sql: "SELECT \(columns), 0, NULL FROM row_data d WHERE d.row_id > ? AND d.row_id < ? ORDER BY 1 LIMIT ?"

@@ -15,51 +15,86 @@ extension SpoolStore {
         return removed
     }
 
+    /// Makes room when the pages in use reach a limit: delivered rows go, oldest requests first and whatever their age, until less than 95 %
+    /// is in use. True if there is room afterwards.
+    package func makeRoom(maximumBytes: Int64) async throws -> Bool {
+        guard try await usedBytes() >= maximumBytes else { return true }
+        var isLast = false
+        while !isLast, try await usedBytes() >= maximumBytes / 100 * 95 {
+            isLast = try await write { try Self.retireSome(deliveredBefore: nil, $0) }.isLast
+        }
+        return try await usedBytes() < maximumBytes
+    }
+
     private static func retireSome(
-        deliveredBefore cutoff: Timestamp, _ database: Database
+        deliveredBefore cutoff: Timestamp?, _ database: Database
     ) throws -> (rows: Int, isLast: Bool) {
         let requestsAStep = 20
+        let singlesAStep = 2000
+        let before = cutoff?.microseconds ?? .max
+        // What was delivered after the last look at its table may have to be sent again.
+        func agreed(_ route: String) -> String {
+            """
+            coalesce((SELECT t.agreed_at FROM routes r JOIN destination_tables t USING (endpoint, table_name)
+                WHERE r.route = \(route)), \(Int64.max))
+            """
+        }
         let requests = try Row.fetchAll(
             database,
             sql: """
                 SELECT request_id, route, first_row, last_row FROM request_log
-                WHERE state = 'delivered' AND answered_at < ? ORDER BY request_id LIMIT ?
-                """, arguments: [cutoff.microseconds, requestsAStep])
+                WHERE state IN ('delivered', 'closed') AND coalesce(answered_at, 0) < min(?, \(agreed("request_log.route")))
+                ORDER BY request_id LIMIT ?
+                """, arguments: [before, requestsAStep])
         var removed = 0
         for request in requests {
             if let first: Int64 = request["first_row"], let last: Int64 = request["last_row"] {
                 removed += try retire(
-                    rows: "row_id BETWEEN \(first) AND \(last) AND row_id NOT IN "
+                    "BETWEEN \(first) AND \(last) AND row_id NOT IN "
                         + "(SELECT row_id FROM row_fates WHERE row_id BETWEEN \(first) AND \(last))",
                     route: request["route"], database)
             }
             try database.execute(
                 sql: "DELETE FROM request_log WHERE request_id = ?", arguments: [request["request_id"] as Int64])
         }
-        // The shipper's own list of single rows that were delivered after all.
-        let fates = try Row.fetchAll(
+        // Rows that were delivered as exceptions.
+        let singles = try Int64.fetchAll(
             database,
-            sql: "SELECT row_id FROM row_fates WHERE state = 'delivered' AND decided_at < ? LIMIT 2000",
-            arguments: [cutoff.microseconds])
-        for fate in fates {
-            let row: Int64 = fate["row_id"]
-            removed += try retire(rows: "row_id = \(row)", route: row >> 40, database)
+            sql: """
+                SELECT row_id FROM row_fates WHERE state = 'delivered'
+                    AND coalesce(decided_at, 0) < min(?, \(agreed("row_fates.row_id >> 40"))) LIMIT ?
+                """,
+            arguments: [before, singlesAStep])
+        for row in singles {
+            removed += try retire("= \(row)", route: row >> 40, database)
             try database.execute(sql: "DELETE FROM row_fates WHERE row_id = ?", arguments: [row])
         }
-        return (removed, requests.count < requestsAStep && fates.count < 2000)
+        return (removed, requests.count < requestsAStep && singles.count < singlesAStep)
     }
 
-    private static func retire(rows condition: String, route: Int64, _ database: Database) throws -> Int {
-        try database.execute(
+    /// Removes rows and counts them per day of extraction, per run and per route.
+    private static func retire(_ rows: String, route: Int64, _ database: Database) throws -> Int {
+        let groups = try Row.fetchAll(
+            database,
             sql: """
-                INSERT INTO retired_days (route, day, rows)
-                SELECT ?, extracted_at / 86400000000, count(*) FROM row_data WHERE \(condition) GROUP BY 2
-                ON CONFLICT (route, day) DO UPDATE SET rows = rows + excluded.rows
-                """, arguments: [route])
-        try database.execute(sql: "DELETE FROM row_data WHERE \(condition)")
+                SELECT run_no, extracted_at / 86400000000 AS day, count(*) AS n FROM row_data WHERE row_id \(rows)
+                GROUP BY 1, 2
+                """)
+        for group in groups {
+            try database.cachedStatement(
+                sql: """
+                    INSERT INTO retired_days (route, day, rows) VALUES (?, ?, ?)
+                    ON CONFLICT (route, day) DO UPDATE SET rows = rows + excluded.rows
+                    """
+            ).execute(arguments: [route, group["day"] as Int64, group["n"] as Int])
+            try database.cachedStatement(sql: "UPDATE run_log SET retired = retired + ? WHERE run_no = ?")
+                .execute(arguments: [group["n"] as Int, group["run_no"] as Int64])
+        }
+        try database.execute(sql: "DELETE FROM row_data WHERE row_id \(rows)")
         let removed = database.changesCount
-        try database.execute(
-            sql: "UPDATE routes SET retired = retired + ? WHERE route = ?", arguments: [removed, route])
+        try database.execute(sql: "DELETE FROM quarantined_rows WHERE row_id \(rows)")
+        try database.cachedStatement(sql: "UPDATE routes SET retired = retired + ? WHERE route = ?")
+            .execute(arguments: [removed, route])
         return removed
     }
 

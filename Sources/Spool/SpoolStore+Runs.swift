@@ -3,7 +3,7 @@ internal import GRDB
 extension SpoolStore {
     /// Begins a run and makes the definition the stream's own: route, mode, identity and fingerprint. A run that was cut off is abandoned.
     ///
-    /// With a higher `generation` than the last run's, the position is forgotten too: everything is read and sent anew.
+    /// With another `generation` than the last run's, the position is forgotten too: everything is read and sent anew.
     package func beginRun(
         _ definition: StreamDefinition, id: String, fingerprint: String, generation: Int, position: String?
     ) async throws -> Run {
@@ -41,30 +41,40 @@ extension SpoolStore {
     }
 
     /// Takes up a run that was cut off, under its id.
+    ///
+    /// - Throws: `SpoolError.broken` when the run is complete, failed or abandoned.
     package func resumeRun(_ run: Run) async throws -> Run {
         try await write { database in
             try database.execute(
-                sql: "UPDATE run_log SET status = 'running', error = NULL WHERE run_no = ?", arguments: [run.number])
+                sql: """
+                    UPDATE run_log SET status = 'running', error = NULL, finished_at = NULL
+                    WHERE run_no = ? AND status IN ('running', 'interrupted')
+                    """, arguments: [run.number])
+            guard database.changesCount == 1 else { throw SpoolError.broken("run \(run.id) can't be continued") }
             return try Self.fetchRun(run.number, database)
         }
     }
 
-    /// Ends a run: complete, or interrupted or failed and to be continued.
-    ///
-    /// A failed run that has a position is continued by the next one like an interrupted one.
+    /// Ends a run: complete, interrupted (the next one continues it) or failed (the next one begins anew, from the watermark that the
+    /// failed one reached). A run that was abandoned meanwhile, by a reset, stays abandoned.
     package func endRun(_ run: Run, status: Run.Status, warnings: String?, error: String?) async throws {
         try await write { database in
             try database.execute(
                 sql: """
                     UPDATE run_log SET status = ?, finished_at = ?, warnings = ?, error = ?,
                         watermark_to = (SELECT watermark_value FROM stream_defs s WHERE s.stream_no = run_log.stream_no)
-                    WHERE run_no = ?
+                    WHERE run_no = ? AND status = 'running'
                     """,
                 arguments: [status.rawValue, Timestamp.now().microseconds, warnings, error, run.number])
-            if status != .interrupted, status != .running {
-                try database.execute(
-                    sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [run.streamNumber])
-            }
+            guard database.changesCount == 1, status != .interrupted, status != .running else { return }
+            try database.execute(sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [run.streamNumber])
+            guard status == .complete else { return }
+            // A run with a temporary index has now seen every row, so what it noted is all there is from there on.
+            try database.execute(
+                sql: """
+                    UPDATE stream_defs SET recent_from = (SELECT min(watermark) FROM recent_ids r WHERE r.stream_no = ?1)
+                    WHERE stream_no = ?1 AND recent_from IS NULL
+                    """, arguments: [run.streamNumber])
         }
     }
 

@@ -4,32 +4,40 @@ extension SpoolStore {
     /// The version this program writes, kept in `PRAGMA user_version`.
     package static let schemaVersion = 1
 
-    /// Reads the version without changing anything, so that a newer file is not even switched to WAL.
-    static func refuseNewer(_ path: String) throws {
+    /// `PRAGMA application_id` of every spool ("etlc"), so that no other program's database is taken for one.
+    static let applicationID = 0x6574_6C63
+
+    /// Looks at the file without changing anything, so that a newer or a foreign one is not even switched to WAL.
+    static func refuseForeign(_ path: String) throws {
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(10)
         // An empty file is a spool to be made; a WAL that only a writer can recover is looked at again after opening.
         guard let queue = try? DatabaseQueue(path: path, configuration: configuration) else { return }
         defer { try? queue.close() }
-        let version = try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+        try queue.read { _ = try version(of: $0, path: path) }
+    }
+
+    /// The version of a spool, 0 for an empty file.
+    private static func version(of database: Database, path: String) throws -> Int {
+        let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        let application = try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0
+        let isEmpty = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
+        guard application == applicationID || (application == 0 && isEmpty) else {
+            throw SpoolError.damaged(path: path, reason: "it is a database of another program")
+        }
         guard version <= schemaVersion else {
             throw SpoolError.newer(path: path, version: version, supported: schemaVersion)
         }
+        return version
     }
 
-    /// Brings the file to `schemaVersion`, one step a transaction; each step only ever moves forward.
+    /// Brings the file to `schemaVersion` in one transaction; each step only ever moves forward.
     static func migrate(_ database: Database, path: String) throws {
         try database.inTransaction(.immediate) {
-            let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-            guard version <= schemaVersion else {
-                throw SpoolError.newer(path: path, version: version, supported: schemaVersion)
-            }
-            if version < 1 {
-                guard try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0 else {
-                    throw SpoolError.damaged(path: path, reason: "it is a database of another program")
-                }
+            if try version(of: database, path: path) < 1 {
                 try database.execute(sql: tables + views)
+                try database.execute(sql: "PRAGMA application_id = \(applicationID)")
             }
             try database.execute(sql: "PRAGMA user_version = \(schemaVersion)")
             return .commit
@@ -37,6 +45,7 @@ extension SpoolStore {
     }
 
     private static let tables = """
+        CREATE TABLE spool_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
         CREATE TABLE stream_defs (
             stream_no INTEGER PRIMARY KEY,
             name TEXT NOT NULL UNIQUE,
@@ -83,6 +92,7 @@ extension SpoolStore {
             rows_unchanged INTEGER NOT NULL DEFAULT 0,
             deletes INTEGER NOT NULL DEFAULT 0,
             source_reads INTEGER NOT NULL DEFAULT 0,
+            retired INTEGER NOT NULL DEFAULT 0,
             watermark_from TEXT,
             watermark_to TEXT,
             position TEXT,
@@ -126,7 +136,7 @@ extension SpoolStore {
             error TEXT
         );
         CREATE INDEX request_log_ranges ON request_log (first_row) WHERE first_row IS NOT NULL;
-        CREATE INDEX request_log_open ON request_log (route, state) WHERE state <> 'delivered';
+        CREATE INDEX request_log_open ON request_log (route, state) WHERE \(openRequests);
         CREATE TABLE row_fates (
             row_id INTEGER PRIMARY KEY,
             state TEXT NOT NULL,
@@ -138,12 +148,13 @@ extension SpoolStore {
             message TEXT,
             decided_at INTEGER
         );
-        CREATE INDEX row_fates_open ON row_fates (state, row_id) WHERE state <> 'delivered';
-        CREATE INDEX row_fates_requests ON row_fates (request_id) WHERE state IN ('sending', 'in_doubt');
+        CREATE INDEX row_fates_pending ON row_fates (row_id) WHERE state = 'pending';
+        CREATE INDEX row_fates_requests ON row_fates (request_id) WHERE \(claimedFates);
         CREATE TABLE destination_tables (
             endpoint TEXT NOT NULL,
             table_name TEXT NOT NULL,
-            record TEXT NOT NULL,
+            record TEXT NOT NULL DEFAULT '',
+            agreed_at INTEGER,
             PRIMARY KEY (endpoint, table_name)
         ) WITHOUT ROWID;
         CREATE TABLE column_names (
@@ -179,8 +190,18 @@ extension SpoolStore {
             rows INTEGER NOT NULL,
             PRIMARY KEY (route, day)
         ) WITHOUT ROWID;
+        CREATE TABLE quarantined_rows (
+            row_id INTEGER PRIMARY KEY,
+            found_at INTEGER NOT NULL,
+            reason TEXT NOT NULL
+        );
 
         """
+
+    /// The condition of the index over requests that are not settled. SQLite uses it only for queries with the same text.
+    static let openRequests = "state IN ('pending', 'sending', 'in_doubt')"
+    /// The condition of the index over single rows that belong to a list.
+    static let claimedFates = "state IN ('sending', 'in_doubt')"
 
     /// Microseconds as RFC 3339 text, as in the payloads.
     private static func text(_ column: String) -> String {
@@ -208,8 +229,8 @@ extension SpoolStore {
                 END AS delivered_at,
                 d.payload
             FROM row_data d
-            JOIN run_log u ON u.run_no = d.run_no
-            JOIN stream_defs s ON s.stream_no = u.stream_no
+            CROSS JOIN run_log u ON u.run_no = d.run_no
+            CROSS JOIN stream_defs s ON s.stream_no = u.stream_no
             LEFT JOIN row_fates f ON f.row_id = d.row_id
             LEFT JOIN request_log q ON q.request_id = (
                 SELECT r.request_id FROM request_log r

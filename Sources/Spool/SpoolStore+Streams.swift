@@ -141,9 +141,7 @@ extension SpoolStore {
                 ORDER BY run_no DESC LIMIT 1
                 """, arguments: [number]
         ).map(run)
-        let value: String? = row["watermark_value"]
-        let sortKey: [UInt8]? = [UInt8](data: row["watermark_sort"])
-        let watermark = value.map { Watermark(value: $0, key: row["watermark_key"], sortKey: sortKey ?? []) }
+        let watermark = watermark(row)
         let spooled =
             try Int.fetchOne(
                 database, sql: "SELECT sum(spooled) FROM routes WHERE stream_no = ?", arguments: [number]) ?? 0

@@ -30,17 +30,16 @@ package final class SpoolStore: Sendable {
         var configuration = Configuration()
         configuration.busyMode = .timeout(Self.busyTimeout)
         configuration.maximumReaderCount = 3
-        configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA foreign_keys = OFF")
-        }
+        configuration.foreignKeysEnabled = false
         do {
-            try Self.refuseNewer(path)
+            try Self.refuseForeign(path)
             pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { database in
                 // GRDB chooses NORMAL for WAL; a commit here must survive a power cut.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = 4000")
                 try Self.migrate(database, path: path)
+                try Self.doubtIfRestored(database)
             }
         } catch {
             throw SpoolError.translating(error, path: path)
@@ -73,11 +72,39 @@ package final class SpoolStore: Sendable {
         }
     }
 
+    /// One write transaction. It is not given up when the task is cancelled: what a shutdown still has to write down is written.
     func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
-        do { return try await pool.write(body) } catch { throw SpoolError.translating(error, path: path) }
+        do {
+            return try await withCheckedThrowingContinuation { continuation in
+                pool.asyncWrite(body) { _, result in continuation.resume(with: result) }
+            }
+        } catch { throw SpoolError.translating(error, path: path) }
     }
 
+    /// Access to the writing connection for what is more, or less, than one transaction.
+    func writeWithoutTransaction<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await withCheckedThrowingContinuation { continuation in
+                pool.asyncWriteWithoutTransaction { database in
+                    continuation.resume(with: Result { try body(database) })
+                }
+            }
+        } catch { throw SpoolError.translating(error, path: path) }
+    }
+
+    /// One short read transaction, which cancellation does not cut off either.
     func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        do {
+            return try await withCheckedThrowingContinuation { continuation in
+                pool.asyncRead { database in continuation.resume(with: Result { try body(database.get()) }) }
+            }
+        } catch { throw SpoolError.translating(error, path: path) }
+    }
+
+    /// One read transaction over many rows; it ends with a `CancellationError` when the task is cancelled.
+    func scan<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         do { return try await pool.read(body) } catch { throw SpoolError.translating(error, path: path) }
     }
 

@@ -231,7 +231,7 @@ import Transport
             } _: { server in
                 try write(authorizedUser(tokenURL: server.url), to: folder + "/user.json")
                 try write(serviceAccount(tokenURL: server.url), to: folder + "/key.json")
-                for name in ["user", "key", "user", "key"] {
+                for name in ["user", "user", "key", "key"] {
                     let provider = try await GoogleCredentials.of("\(folder)/\(name).json", client: client)
                     let error = try await #require(throws: AuthError.self) { _ = try await provider.token() }
                     for text in ["\(error)", String(reflecting: error), "\(provider)", String(reflecting: provider)] {

@@ -1,0 +1,22 @@
+package import Spool
+
+/// What the command line and the spool's configuration ask of an extraction.
+package struct ExtractOptions: Sendable {
+    /// `--full`: every record once, under the stream's own mode and ids.
+    package var readsEverything = false
+    /// `--restart`: a run that was cut off is left behind.
+    package var restarts = false
+    /// `--limit`: records read in this command at most.
+    package var limit: Int?
+    /// How long transient errors of the source, and a full spool, are borne; nil for ever.
+    package var patience: Duration? = .seconds(60)
+    package var allowsMassDelete = false
+    /// `spool.max_size` in bytes; 0 for no limit.
+    package var maximumSpoolBytes: Int64 = 0
+    /// A page is committed at the latest at so many rows or bytes.
+    package var rowsPerPage = 2000
+    package var bytesPerPage = 4 << 20
+    package var clock: @Sendable () -> Timestamp = { .now() }
+
+    package init() {}
+}

@@ -1,0 +1,86 @@
+internal import JSONBytes
+package import Transport
+
+/// Firestore in native mode, over REST.
+package struct FirestoreSource: Source {
+    package static let kind = "firestore"
+
+    package struct Configuration: Sendable {
+        package var project: String
+        package var database: String
+        /// `http://host:port` or nil for Google's.
+        package var endpoint: String?
+
+        package init(project: String, database: String = "(default)", endpoint: String? = nil) {
+            self.project = project
+            self.database = database
+            self.endpoint = endpoint
+        }
+    }
+
+    /// There is no read-only scope for Firestore: reading only must come from the role (roles/datastore.viewer).
+    package static let scopes = ["https://www.googleapis.com/auth/datastore"]
+
+    private let client: FirestoreClient
+    package let location: String
+
+    package init(_ configuration: Configuration, http: AuthorizedClient) {
+        let base = configuration.endpoint ?? "https://firestore.googleapis.com"
+        let database = "projects/\(configuration.project)/databases/\(configuration.database)"
+        client = FirestoreClient(
+            http: http, base: (base.hasSuffix("/") ? String(base.dropLast()) : base) + "/v1/", database: database)
+        location = "firestore \(database)"
+    }
+
+    package func validate(_ stream: ExtractRequest) throws {
+        guard let from = stream.from else {
+            throw ExtractError(
+                .configuration, "stream \(stream.name) names no collection",
+                hint: "set from: to a collection such as memos; Firestore has no query:")
+        }
+        _ = try FirestoreCollection(parsing: from)
+        if stream.mode == .incremental, stream.watermark == nil {
+            throw ExtractError(
+                .configuration, "stream \(stream.name) is incremental and names no watermark",
+                hint: "set watermark: to a field, or use mode: changes")
+        }
+    }
+
+    package func read(_ run: RunContext) async throws -> Bool {
+        let reader = FirestoreReader(
+            run: run, client: client, collection: try FirestoreCollection(parsing: run.stream.from ?? ""))
+        switch run.stream.mode {
+        case .full:
+            return try await FirestoreFullRead(reader, remembersVersions: false).read()
+        case .incremental:
+            guard !run.readsEverything || run.position != nil, let field = run.stream.watermark else {
+                return try await readEverything(reader)
+            }
+            if FirestoreFullRead.isPosition(run.position) { return try await readEverything(reader) }
+            return try await FirestoreIncrementalRead(reader, field: field).read()
+        case .changes:
+            return try await FirestoreChangesRead(reader).read()
+        }
+    }
+
+    /// `--full`: every document once, also those the watermark can't see; versions already spooled are not spooled again.
+    private func readEverything(_ reader: FirestoreReader) async throws -> Bool {
+        try await reader.run.lookUpSpooledRows()
+        return try await FirestoreFullRead(reader, remembersVersions: false).read()
+    }
+
+    // MARK: Check
+
+    /// What `etlctl check` can tell of a stream without reading it.
+    package func check(_ stream: ExtractRequest) async throws -> String {
+        let collection = try FirestoreCollection(parsing: stream.from ?? "")
+        let now = try await client.probe(collection)
+        return now.isEmpty
+            ? "reachable, but \(client.describe(collection)) holds no documents" : "reachable and readable"
+    }
+
+    /// Documents a full read would bring, by aggregation: one read for each started 1,000 of them.
+    package func count(_ stream: ExtractRequest) async throws -> Int {
+        try await client.count(FirestoreQuery(try FirestoreCollection(parsing: stream.from ?? "")), readTime: nil)
+    }
+}

@@ -1,0 +1,92 @@
+internal import GRDB
+
+/// A run as it ended, or stands.
+package struct RunRecord: Sendable {
+    package var run: Run
+    package var stream: String
+    package var finishedAt: Timestamp?
+    package var watermarkTo: String?
+    /// As the extractor wrote them; opaque.
+    package var warnings: String?
+    package var error: String?
+}
+
+/// A run that was cut off and can be continued.
+package struct UnfinishedRun: Sendable, Equatable {
+    package var id: String
+    package var stream: String
+    /// `running` when the process that ran it was killed, or still runs it.
+    package var status: Run.Status
+}
+
+/// A stream that was extracted at least once, whether it is still configured or not.
+package struct StreamRecord: Sendable {
+    package var name: String
+    package var mode: String
+    package var source: String
+    /// Where rows go that are spooled now.
+    package var route: Route
+    package var watermark: Watermark?
+    package var watermarkUpdatedAt: Timestamp?
+}
+
+extension SpoolStore {
+    /// The latest run of every stream, by the stream's name. O(runs).
+    package func lastRuns() async throws -> [String: RunRecord] {
+        try await read { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT u.*, s.name AS stream FROM run_log u JOIN stream_defs s ON s.stream_no = u.stream_no
+                    WHERE u.run_no IN (SELECT max(run_no) FROM run_log GROUP BY stream_no)
+                    """)
+            var records: [String: RunRecord] = [:]
+            for row in rows {
+                let finished: Int64? = row["finished_at"]
+                records[row["stream"]] = RunRecord(
+                    run: Self.run(row), stream: row["stream"],
+                    finishedAt: finished.map(Timestamp.init(microseconds:)), watermarkTo: row["watermark_to"],
+                    warnings: row["warnings"], error: row["error"])
+            }
+            return records
+        }
+    }
+
+    /// Every run that was cut off and not taken up since, oldest first. O(such runs).
+    package func unfinishedRuns() async throws -> [UnfinishedRun] {
+        try await read { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT u.run_id, s.name, u.status FROM run_log u JOIN stream_defs s ON s.stream_no = u.stream_no
+                    WHERE u.status IN ('running', 'interrupted') ORDER BY u.run_no
+                    """)
+            return rows.map {
+                UnfinishedRun(
+                    id: $0["run_id"], stream: $0["name"],
+                    status: Run.Status(rawValue: $0["status"]) ?? .interrupted)
+            }
+        }
+    }
+
+    /// Every stream that the spool knows, by name. O(streams).
+    package func streamsOnRecord() async throws -> [StreamRecord] {
+        try await read { database in
+            let routes = Dictionary(uniqueKeysWithValues: try Self.routes(database).map { ($0.number, $0) })
+            let rows = try Row.fetchAll(database, sql: "SELECT * FROM stream_defs ORDER BY name")
+            return rows.compactMap { row in
+                guard let route = routes[row["route"]] else { return nil }
+                let updated: Int64? = row["watermark_updated_at"]
+                return StreamRecord(
+                    name: row["name"], mode: row["mode"], source: row["source"], route: route,
+                    watermark: Self.watermark(row), watermarkUpdatedAt: updated.map(Timestamp.init(microseconds:)))
+            }
+        }
+    }
+
+    static func watermark(_ row: Row) -> Watermark? {
+        guard let value: String = row["watermark_value"] else { return nil }
+        return Watermark(
+            value: value, key: row["watermark_key"], sortKey: [UInt8](data: row["watermark_sort"]) ?? [])
+    }
+}
