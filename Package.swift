@@ -85,7 +85,7 @@ let tests: [Target] = [
     .testTarget(
         name: "ShipTests", dependencies: ["Ship", "Spool", "Sandbox", "Transport", "JSONBytes", "TestSupport"],
         swiftSettings: settings),
-    .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "JSONBytes", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "etlctlTests", dependencies: ["etlctl", "TestSupport"], swiftSettings: settings),
     .testTarget(
         name: "IntegrationTests", dependencies: ["etlctl", "TestSupport", "Sandbox", "JSONBytes"],
