@@ -6,7 +6,11 @@ struct Etlctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "etlctl",
         abstract: "Moves operational data into BigQuery through a durable local spool.",
-        subcommands: [Init.self, ExtractCommand.self])
+        subcommands: [
+            Init.self, ExtractCommand.self, StatusCommand.self, AuditCommand.self, RetryCommand.self,
+            DiscardCommand.self,
+            WatermarkCommand.self, SandboxCommand.self,
+        ])
 
     static func main() async {
         Foundation.exit(

@@ -137,7 +137,7 @@ struct Failure: Error, Sendable, Equatable {
         let message = error.description.capitalizedSentence
         switch error {
         case .unusable, .damaged, .newer, .full, .damagedRow: self = .spool(message, hint: error.hint)
-        case .locked, .busy: self = .busy(message, hint: error.hint)
+        case .locked, .busy, .stale: self = .busy(message, hint: error.hint)
         case .broken: self = .unexpected(message, hint: error.hint)
         }
     }

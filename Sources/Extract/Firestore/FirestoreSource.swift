@@ -1,4 +1,5 @@
 internal import JSONBytes
+package import Spool
 package import Transport
 
 /// Firestore in native mode, over REST.
@@ -59,7 +60,11 @@ package struct FirestoreSource: Source {
             if FirestoreFullRead.isPosition(run.position) { return try await readEverything(reader) }
             return try await FirestoreIncrementalRead(reader, field: field).read()
         case .changes:
-            return try await FirestoreChangesRead(reader).read()
+            guard run.readsEverything, run.position == nil || FirestoreFullRead.isPosition(run.position) else {
+                return try await FirestoreChangesRead(reader).read()
+            }
+            try await run.lookUpSpooledRows()
+            return try await FirestoreFullRead(reader, remembersVersions: true).read()
         }
     }
 
@@ -67,6 +72,23 @@ package struct FirestoreSource: Source {
     private func readEverything(_ reader: FirestoreReader) async throws -> Bool {
         try await reader.run.lookUpSpooledRows()
         return try await FirestoreFullRead(reader, remembersVersions: false).read()
+    }
+
+    /// A watermark of the operator's choice, by the type class that the stream is known to have, else by what the text looks like. Nil for
+    /// a text that is no value of that class.
+    package static func watermark(_ text: String, for stream: ExtractRequest, notes: String?) -> Watermark? {
+        let pinned = stream.watermark.flatMap { field in
+            let column = ColumnNaming.sanitized(field)
+            return stream.types[stream.rename[column] ?? column].flatMap(WatermarkClass.init(pinned:))
+        }
+        let kept = notes.flatMap { try? JSONValue(parsing: $0) }?["class"]?.stringValue
+        let kinds =
+            (pinned ?? kept.flatMap(WatermarkClass.init(rawValue:))).map { [$0] } ?? [.timestamp, .number, .string]
+        for kind in kinds {
+            guard let value = WatermarkValue(text: text, class: kind) else { continue }
+            return Watermark(value: value.text, key: nil, sortKey: value.sortKey)
+        }
+        return nil
     }
 
     // MARK: Check

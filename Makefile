@@ -1,0 +1,31 @@
+# Two commands are all a new machine needs: `make demo` and `make test`. Both install the Debian packages they miss.
+
+BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev pkg-config
+RUN_PACKAGES := ca-certificates curl procps util-linux
+TEST_PACKAGES := python3 openssl sqlite3
+SWIFT_FORMAT_PATHS := Package.swift Sources Tests
+
+.PHONY: demo test build release lint format packages clean
+
+demo: ## Firestore to BigQuery's stand-in on this machine, with a report
+	@Scripts/install-packages.sh $(BUILD_PACKAGES) $(RUN_PACKAGES) python3
+	@swift build -c release --product etlctl
+	@Scripts/demo.sh
+
+test: ## All tests, with real servers on loopback
+	@Scripts/install-packages.sh $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@Scripts/test.sh
+
+build: ## The program, for this machine
+	@Scripts/install-packages.sh $(BUILD_PACKAGES)
+	swift build -c release --product etlctl
+
+lint: ## Formatting, and who may import what
+	swift format lint --strict --recursive $(SWIFT_FORMAT_PATHS)
+	Scripts/lint-imports.sh
+
+format: ## Formats the sources in place
+	swift format --in-place --recursive $(SWIFT_FORMAT_PATHS)
+
+clean:
+	swift package clean
