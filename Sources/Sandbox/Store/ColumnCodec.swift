@@ -116,7 +116,7 @@ enum CellFormat: Sendable {
 
     func timestamp(_ microseconds: Int64) -> String {
         switch self {
-        case .seconds: return "\(Double(microseconds) / 1_000_000)".uppercased()
+        case .seconds: return FloatText.scientific(Double(microseconds) / 1_000_000)
         case .microseconds: return String(microseconds)
         case .iso8601:
             let (days, rest) = CivilTime.split(microseconds)
