@@ -1,5 +1,6 @@
 import Foundation
 import JSONBytes
+import Logging
 import Ship
 import Spool
 import Synchronization
@@ -97,7 +98,9 @@ struct ShipReport: Sendable {
         guard summary.rejected > 0 else { return nil }
         return .data(
             "BigQuery refused \(Readable.count(Int64(summary.rejected), "row")).",
-            hint: "etlctl audit rows --state rejected shows why; etlctl retry sends them again, etlctl discard gives them up.")
+            hint:
+                "etlctl audit rows --state rejected shows why; etlctl retry sends them again, etlctl discard gives them up."
+        )
     }
 
     var json: JSONValue {
