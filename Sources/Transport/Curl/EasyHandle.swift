@@ -1,11 +1,14 @@
 import CCurl
 
-/// One of libcurl's easy handles, used for one transfer after the other. Not Sendable: it lives on the loop's thread.
+/// One of libcurl's easy handles, for one transfer. Not Sendable: it lives on the loop's thread.
+///
+/// A handle costs a microsecond. Using it again would not pay: after a transfer over a shared HTTP/2 connection 7.88 leaves buffers of the last transfer
+/// in it. Connections are kept by the multi handle.
 final class EasyHandle {
     let curl: UnsafeMutableRawPointer
     // Allocated in init, freed in deinit after the handle: libcurl writes its reasons there while a transfer runs.
     private let reason: UnsafeMutablePointer<CChar>
-    // libcurl reads the list until the transfer is over; freed in reset and deinit.
+    // libcurl reads the list until the transfer is over; freed in deinit.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var firstFailure = CURLE_OK
 
@@ -37,15 +40,6 @@ final class EasyHandle {
 
     /// The proxy's answer to CONNECT; 0 without one.
     var proxyStatus: Int { etl_get_long(curl, CURLINFO_HTTP_CONNECTCODE) }
-
-    /// Makes the handle fit for another transfer. Connections stay: they belong to the multi handle.
-    func reset() {
-        curl_easy_reset(curl)
-        curl_slist_free_all(headerList)
-        headerList = nil
-        reason[0] = 0
-        firstFailure = CURLE_OK
-    }
 
     /// Sets everything for one transfer. The transfer must outlive it: libcurl keeps its address for the callbacks.
     func prepare(for transfer: Transfer, settings: ClientSettings, isStreamed: Bool) -> CURLcode {
