@@ -20,7 +20,8 @@ import Transport
                 in: folder)
             try server.run()
             defer {
-                // Not `terminate`: a child inherits the signal mask of Swift's worker threads, which holds SIGTERM back.
+                // Not `terminate`: a child inherits the signal mask of Swift's worker threads, which holds SIGTERM
+                // back.
                 kill(server.processIdentifier, SIGKILL)
                 server.waitUntilExit()
             }

@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 
 /// Runs every transfer of one client on one thread, by libcurl's multi interface.
-// @unchecked Sendable: `multi` is used on the loop's thread, elsewhere only for curl_multi_wakeup, which libcurl documents as safe from any thread;
-// `active` is touched on the loop's thread alone.
+// @unchecked Sendable: `multi` is used on the loop's thread, elsewhere only for curl_multi_wakeup, which libcurl
+// documents as safe from any thread; `active` is touched on the loop's thread alone.
 final class TransferLoop: @unchecked Sendable {
     private enum Command {
         case start(Transfer)
@@ -107,7 +107,7 @@ final class TransferLoop: @unchecked Sendable {
             transfer.sink.finish(.unprepared(transfer, code: CURLE_OUT_OF_MEMORY))
             return
         }
-        let code = handle.prepare(for: transfer, settings: settings, isStreamed: transfer.sink is ChunkQueue)
+        let code = handle.prepare(for: transfer, settings: settings)
         guard code == CURLE_OK, curl_multi_add_handle(multi, handle.curl) == CURLM_OK else {
             transfer.sink.finish(.unprepared(transfer, code: code == CURLE_OK ? CURLE_FAILED_INIT : code))
             return

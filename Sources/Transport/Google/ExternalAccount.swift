@@ -1,6 +1,7 @@
 import FoundationEssentials
 
-/// An identity of another provider (workload identity federation): its own token, from a file or an address, is exchanged for Google's.
+/// An identity of another provider (workload identity federation): its own token, from a file or an address, is
+/// exchanged for Google's.
 struct ExternalAccount: Sendable {
     static let defaultTokenURL = "https://sts.googleapis.com/v1/token"
     /// Tokens of other providers; real ones have a few KB.
@@ -36,7 +37,8 @@ struct ExternalAccount: Sendable {
             throw .unreadableFile(
                 path: path,
                 reason:
-                    "credential_source names neither a file nor a url; AWS, executables and certificates are not supported"
+                    "credential_source names neither a file nor a url; "
+                    + "AWS, executables and certificates are not supported"
             )
         }
         let format = source.format?.type ?? "text"

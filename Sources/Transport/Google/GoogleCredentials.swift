@@ -3,10 +3,12 @@ import Glibc
 
 /// Finds Google credentials the way Google's own libraries do.
 package enum GoogleCredentials {
-    /// The credentials of a file, or Application Default Credentials in Google's order: the file that `GOOGLE_APPLICATION_CREDENTIALS` names, the one
-    /// that gcloud left, the metadata server. A file that is named but can't be used is an error, not a reason to look further.
+    /// The credentials of a file, or Application Default Credentials in Google's order: the file that
+    /// `GOOGLE_APPLICATION_CREDENTIALS` names, the one that gcloud left, the metadata server. A file that is named but
+    /// can't be used is an error, not a reason to look further.
     ///
-    /// No token is fetched yet; only for the metadata server the network is asked, for up to nine seconds where nothing answers.
+    /// No token is fetched yet; only for the metadata server the network is asked, for up to nine seconds where nothing
+    /// answers.
     ///
     /// - Parameters:
     ///   - file: a credentials file; nil: Application Default Credentials.

@@ -70,8 +70,8 @@ struct ProviderBuilder: Sendable {
     private func unsupported(_ type: String?, in place: String) -> String {
         guard let type else { return "\(place) has no member \"type\"" }
         return
-            "the type \(String(reflecting: String(type.prefix(60)))) is not supported; service_account, authorized_user, "
-            + "impersonated_service_account and external_account are"
+            "the type \(String(reflecting: String(type.prefix(60)))) is not supported; service_account, "
+            + "authorized_user, impersonated_service_account and external_account are"
     }
 
     private func cached(
