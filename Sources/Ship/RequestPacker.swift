@@ -75,7 +75,8 @@ final class RequestPacker: @unchecked Sendable {
         if !isUnlimited, request.count >= limits.rows { return .full }
         if request.isEmpty { request.first = row.id }
         guard row.isIntact else {
-            exclude(row.id, "damaged", "the row was damaged in the spool: it does not match its checksum; extract it again")
+            exclude(
+                row.id, "damaged", "the row was damaged in the spool: it does not match its checksum; extract it again")
             return .added
         }
         let start = body.count

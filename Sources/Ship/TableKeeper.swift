@@ -48,7 +48,9 @@ final class TableKeeper {
     // MARK: The record
 
     func load() async throws {
-        record = try await spool.tableRecord(table.description, endpoint: endpoint).flatMap(TableRecord.init) ?? TableRecord()
+        record =
+            try await spool.tableRecord(table.description, endpoint: endpoint).flatMap(TableRecord.init)
+            ?? TableRecord()
         let now = clock.now()
         if record.hasIntent {
             // Sent, or not, when the process was killed: it settles from this start.
@@ -172,7 +174,8 @@ final class TableKeeper {
             report(
                 .warning(
                     code: "table_deleted",
-                    message: "\(table) was deleted; rows delivered to it can be sent again with etlctl retry --delivered-before",
+                    message:
+                        "\(table) was deleted; rows delivered to it can be sent again with etlctl retry --delivered-before",
                     table: table.description))
         }
         try await save()
@@ -182,7 +185,9 @@ final class TableKeeper {
     // MARK: Changing
 
     /// Creates the table; one that another made meanwhile is as good.
-    func create(_ columns: [ColumnSchema], clusteredBy cluster: String, partitionedBy partition: String, streams: [String])
+    func create(
+        _ columns: [ColumnSchema], clusteredBy cluster: String, partitionedBy partition: String, streams: [String]
+    )
         async throws
     {
         try await announce()
@@ -195,7 +200,8 @@ final class TableKeeper {
             JSONMember("labels", .object([JSONMember("tool", "etlctl")])),
             JSONMember(
                 "description",
-                .string("Rows of \(streams.joined(separator: ", ")), one for every version of a record; written by etlctl")),
+                .string(
+                    "Rows of \(streams.joined(separator: ", ")), one for every version of a record; written by etlctl")),
         ]
         let made: TableInfo
         do {
@@ -253,7 +259,8 @@ final class TableKeeper {
         try await save()
         report(
             .note(
-                message: "added to \(table): " + columns.map { "\($0.name) \($0.type.rawValue)" }.joined(separator: ", "),
+                message: "added to \(table): "
+                    + columns.map { "\($0.name) \($0.type.rawValue)" }.joined(separator: ", "),
                 table: table.description))
     }
 

@@ -90,7 +90,8 @@ extension TableShipper {
         shared.report(
             .warning(
                 code: "duplicates_possible",
-                message: "\(rows) rows whose outcome is not known are sent to \(table) again without asking; duplicates "
+                message:
+                    "\(rows) rows whose outcome is not known are sent to \(table) again without asking; duplicates "
                     + "are possible, and hidden by the latest view", table: table.description))
     }
 

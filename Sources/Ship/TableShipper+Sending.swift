@@ -52,7 +52,9 @@ extension TableShipper {
 
     private func nextWork() -> Preparation? {
         let now = now
-        var due = waiting.values.filter { $0.due <= now }.sorted { ($0.route, $0.id.rawValue) < ($1.route, $1.id.rawValue) }
+        var due = waiting.values.filter { $0.due <= now }.sorted {
+            ($0.route, $0.id.rawValue) < ($1.route, $1.id.rawValue)
+        }
         let rows = configuration.maximumRowsPerRequest * Self.bodiesAtOnce
         if isDown {
             // One request finds out.
@@ -82,8 +84,10 @@ extension TableShipper {
             work.held = Set(held.filter { $0.value.due > now }.keys)
             work.due = Set(held.keys).subtracting(work.held)
             let hasDueRows = !work.due.isEmpty
-            work.takesLeftOver = !isDown && (!routes[index].leftOverIsUsedUp || hasDueRows) || isDown && hasDueRows
-                && work.resends.isEmpty
+            work.takesLeftOver =
+                !isDown && (!routes[index].leftOverIsUsedUp || hasDueRows)
+                || isDown && hasDueRows
+                    && work.resends.isEmpty
             work.takesFresh =
                 !routes[index].freshIsUsedUp && waiting.count < maximumWaiting
                 && (!isDown || work.resends.isEmpty && waiting.isEmpty && !hasDueRows && held.isEmpty)

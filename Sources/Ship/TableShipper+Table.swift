@@ -92,7 +92,8 @@ extension TableShipper {
                     hint: "grant roles/bigquery.dataEditor on dataset \(table.dataset) and run etlctl check"))
         case .badRequest:
             ending = .refused(
-                ShipStop(.badRequest, error.message, hint: "mend the table or the configuration and run etlctl ship again"))
+                ShipStop(
+                    .badRequest, error.message, hint: "mend the table or the configuration and run etlctl ship again"))
         case .configuration, .notFound:
             ending = .refused(ShipStop(.configuration, error.message, hint: "check destination in the configuration"))
         case .preconditionFailed, .alreadyExists:
@@ -187,7 +188,8 @@ extension TablePlanner {
             for shape in try await spool.shapes(of: route) {
                 guard let definition = ShapeDefinition(shape) else {
                     throw ShipStop(
-                        .configuration, "rows of stream \(route.stream) were spooled in a form this etlctl does not know",
+                        .configuration,
+                        "rows of stream \(route.stream) were spooled in a form this etlctl does not know",
                         hint: "update etlctl")
                 }
                 shapes.append(definition)
@@ -210,7 +212,8 @@ extension TablePlanner {
                 !description.isEmpty, description != field.limited(toUTF16: 1024)
             else { continue }
             if known.contains(description) || Self.couldBeColumn(column.name, ofField: description) {
-                return "column \(column.name) holds the field \"\(description)\" by its description, but here it is the "
+                return
+                    "column \(column.name) holds the field \"\(description)\" by its description, but here it is the "
                     + "column of the field \"\(field)\""
             }
         }

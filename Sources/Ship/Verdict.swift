@@ -120,7 +120,8 @@ struct Verdict: Sendable, Equatable {
                 advice: .stop(
                     ShipStop(
                         .badRequest, "inserting into \(attempt.table): BigQuery answered \(text)",
-                        hint: "its rows stay in the spool; mend the table or the configuration and run etlctl ship again"
+                        hint:
+                            "its rows stay in the spool; mend the table or the configuration and run etlctl ship again"
                     )), error: text)
         }
     }
@@ -182,7 +183,8 @@ struct Verdict: Sendable, Equatable {
         }
         switch error.kind {
         case .tls, .proxy:
-            let what = error.kind == .proxy ? "the proxy's configuration" : "the certificates (SSL_CERT_FILE) and the clock"
+            let what =
+                error.kind == .proxy ? "the proxy's configuration" : "the certificates (SSL_CERT_FILE) and the clock"
             self.init(
                 rest: .pending, advice: .stop(ShipStop(.unavailable, error.message, hint: "check \(what)")),
                 counts: false, error: error.message)
@@ -225,7 +227,8 @@ struct Verdict: Sendable, Equatable {
                 RowSettlement(attempt.rows[index], Self.outcome(of: error, attempt.transientAttempts[index], now)))
         }
         mentionsUnknownColumns = kinds.contains(.noSuchField)
-        isProgress = answer.errors.count < attempt.rows.count || kinds.contains(.invalid)
+        isProgress =
+            answer.errors.count < attempt.rows.count || kinds.contains(.invalid)
             || exceptions.contains { if case .rejected = $0.outcome { true } else { false } }
         if mentionsUnknownColumns {
             advice = .lookAtTable

@@ -22,7 +22,8 @@ package struct BigQueryClient: Sendable {
         let what = "looking up dataset \(project).\(dataset)"
         let reply: JSONValue
         do throws(BigQueryError) {
-            reply = try await call(.get, "projects/\(encodedPathSegment(project))/datasets/\(encodedPathSegment(dataset))", doing: what)
+            reply = try await call(
+                .get, "projects/\(encodedPathSegment(project))/datasets/\(encodedPathSegment(dataset))", doing: what)
         } catch {
             if error.kind == .notFound { return nil }
             throw error

@@ -94,7 +94,8 @@ struct TablePlanner: Sendable {
                 return "it has no column \(name), which etlctl needs, and with schema: freeze none is added"
             }
             guard types.contains(found.type), found.mode != .repeated else {
-                return "its column \(name) is \(found.mode.rawValue) \(found.type.rawValue), but etlctl needs \(column.type.rawValue)"
+                return
+                    "its column \(name) is \(found.mode.rawValue) \(found.type.rawValue), but etlctl needs \(column.type.rawValue)"
             }
         }
         return nil
@@ -149,7 +150,8 @@ struct TablePlanner: Sendable {
         case .sometimes: return .member(.convert(column.type, found))
         case .never where found.mode == .required:
             return .impossible(
-                "column \(found.name) is REQUIRED \(found.type.rawValue) and the row's value is \(column.type.rawValue)")
+                "column \(found.name) is REQUIRED \(found.type.rawValue) and the row's value is \(column.type.rawValue)"
+            )
         case .never: return .member(.rescue(writesNull: found.mode == .nullable))
         }
     }
