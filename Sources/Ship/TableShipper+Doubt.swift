@@ -5,7 +5,7 @@ extension TableShipper {
     func hasDoubt() async throws -> Bool {
         for state in routes {
             let doubtful = try await shared.spool.requests(of: state.route, in: [.inDoubt])
-            if doubtful.contains(where: { waiting[$0.id] == nil }) { return true }
+            if doubtful.contains(where: { !hasInHand($0.id) }) { return true }
         }
         return false
     }
@@ -55,9 +55,7 @@ extension TableShipper {
         var rows = 0
         for state in routes {
             for request in try await shared.spool.requests(of: state.route, in: [.inDoubt]) {
-                guard waiting[request.id] == nil, inFlight[request.id] == nil,
-                    askedInRound?.contains(request.id) != true
-                else { continue }
+                guard !hasInHand(request.id), askedInRound?.contains(request.id) != true else { continue }
                 if request.doubt == .settling, keeper.isSettling, !isIdle {
                     hasSettlingDoubt = true
                     continue
@@ -79,7 +77,7 @@ extension TableShipper {
         var rows = 0
         for state in routes {
             for request in try await shared.spool.requests(of: state.route, in: [.inDoubt])
-            where waiting[request.id] == nil && inFlight[request.id] == nil {
+            where !hasInHand(request.id) {
                 rows += request.rows
                 waiting[request.id] = WaitingRequest(
                     id: request.id, route: request.route, isRange: request.range != nil, rows: request.rows,

@@ -37,6 +37,7 @@ extension TableShipper {
             return
         }
         for resend in preparation.resends { waiting[resend.id] = nil }
+        resending = Set(preparation.resends.map(\.id))
         packer.limits.bytes = bytesPerRequest
         isPreparing = true
         let spool = shared.spool
