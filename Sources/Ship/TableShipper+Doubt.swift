@@ -1,6 +1,8 @@
 internal import Spool
 
 extension TableShipper {
+    private static let fewestIDsPerQuestion = 200
+
     /// True if requests are in doubt that are not about to be sent again.
     func hasDoubt() async throws -> Bool {
         for state in routes {
@@ -60,7 +62,7 @@ extension TableShipper {
                     hasSettlingDoubt = true
                     continue
                 }
-                guard chosen.isEmpty || rows + request.rows <= Verification.idsPerQuestion else { return chosen }
+                guard chosen.isEmpty || rows + request.rows <= idsPerQuestion else { return chosen }
                 chosen.append(request)
                 rows += request.rows
             }
@@ -136,6 +138,8 @@ extension TableShipper {
             break
         }
         fail(.question, error.message)
+        // It may have been too large for a proxy, or too much for the time.
+        idsPerQuestion = max(idsPerQuestion / 2, Self.fewestIDsPerQuestion)
         questionAttempts += 1
         questionDue = now + configuration.retry.delay(attempt: questionAttempts, retryAfter: error.retryAfter)
     }

@@ -102,6 +102,8 @@ final class TableShipper {
     var plan: TablePlan?
     var packer: RequestPacker?
     var bytesPerRequest: Int
+    /// The smallest body that was refused for its size.
+    var refusedBytes: Int?
     var needsPlan = true
     var needsLook = true
     var lookedAt: Duration?
@@ -127,6 +129,7 @@ final class TableShipper {
     /// A round of questions goes through all requests in doubt once.
     var askedInRound: Set<RequestID>?
     var questionDue: Duration = .zero
+    var idsPerQuestion = Verification.idsPerQuestion
     var questionAttempts = 0
 
     // Failing.

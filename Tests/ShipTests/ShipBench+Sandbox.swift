@@ -28,7 +28,7 @@ extension ShipBench {
     func recreateTable(_ table: String = "memos") async throws {
         let old = try await call(.get, "p/datasets/d/tables/\(table)")
         try await deleteTable(table)
-        try await createTable(table, old["schema"]?["fields"]?.arrayValue ?? [])
+        try await createTable(old["schema"]?["fields"]?.arrayValue ?? [], as: table)
     }
 
     func createDataset() async throws {
@@ -37,7 +37,7 @@ extension ShipBench {
             .object([JSONMember("datasetReference", .object([JSONMember("projectId", "p"), JSONMember("datasetId", "d")]))]))
     }
 
-    func createTable(_ table: String = "memos", _ fields: [JSONValue]) async throws {
+    func createTable(_ fields: [JSONValue], as table: String = "memos") async throws {
         try await call(
             .post, "p/datasets/d/tables",
             .object([
@@ -60,6 +60,19 @@ extension ShipBench {
         let reply = try await call(
             .post, "p/datasets/d/tables/memos/insertAll", .object([JSONMember("rows", .array(rows))]))
         try #require(reply["insertErrors"] == nil)
+    }
+
+    /// Changes a byte of a payload behind the spool's back.
+    func damageRow(_ number: Int) async throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "sqlite3", spool.path,
+            "UPDATE row_data SET payload = replace(payload, '\"text\":\"x', '\"text\":\"y') WHERE id = 'm\(number)'",
+        ]
+        try process.run()
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0)
     }
 
     /// A field of a table: `name TYPE [MODE]`.
