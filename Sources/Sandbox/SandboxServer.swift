@@ -23,7 +23,9 @@ package final class SandboxServer: Sendable {
         try listener.withLock { listener in
             guard listener == nil else { return }
             let engine = engine
-            let started = try HTTPListener(port: wantedPort) { engine.handle($0) }
+            let uploads = HTTPListener.UploadPolicy(
+                limit: { engine.uploadLimit }, wasCut: { engine.logCutUpload($0, $1, received: $2) })
+            let started = try HTTPListener(port: wantedPort, uploads: uploads) { engine.handle($0) }
             engine.endpoint.withLock { $0 = "http://127.0.0.1:\(started.port)" }
             listener = started
         }

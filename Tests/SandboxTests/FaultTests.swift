@@ -70,6 +70,14 @@ struct FaultTests {
         #expect(reply.text.hasPrefix("<html"))
     }
 
+    @Test func `a large upload is cut while it is sent`() throws {
+        let bench = try bench("cut-upload=200KiB")
+        let row = "{\"n\":\"\(String(repeating: "1", count: 400_000))\"}"
+        #expect(try bench.insert(row: row).raw.isEmpty)
+        #expect(bench.state.requests.map(\.faults) == [["cut-upload"]])
+        #expect(try bench.insert(row: "{\"n\":1}").status == 200)
+    }
+
     @Test func `a stall delays the reply`() throws {
         let bench = try bench("stall=30ms")
         let clock = ContinuousClock()

@@ -236,6 +236,40 @@ struct QueryTests {
         #expect(insert.status == 400)
     }
 
+    @Test func `views and queries are read in process in the forms of rows`() throws {
+        let bench = try benchWithRows()
+        let rows = try bench.state.query("SELECT n, _updated_at, flag FROM d.t WHERE n = 1", project: "p")
+        #expect(rows == [["n": 1, "_updated_at": "2026-01-01T00:00:00.000001Z", "flag": true]])
+        #expect(throws: (any Error).self) { try bench.state.query("SELECT nope FROM d.t", project: "p") }
+    }
+
+    @Test func `a table that asks for a filter over its partitions gets one`() throws {
+        let bench = try Bench()
+        try bench.makeTable(
+            "q", "at TIMESTAMP",
+            members: [
+                JSONMember("timePartitioning", ["type": "DAY", "field": "at"]),
+                JSONMember("requirePartitionFilter", true),
+            ])
+        #expect(try bench.query("SELECT COUNT(*) FROM d.q WHERE at > '2026-01-01'").status == 200)
+        #expect(
+            try bench.query("SELECT COUNT(*) FROM d.q").message
+                == "Cannot query over table 'p.d.q' without a filter over column(s) 'at' that can be used for partition elimination"
+        )
+    }
+
+    @Test func `a reply is compressed for clients that ask for it in both headers`() throws {
+        let bench = try benchWithRows()
+        let path = bench.base + "/datasets/d/tables/t"
+        let plain = try bench.client.send("GET", path, [], headers: ["Accept-Encoding": "gzip"])
+        #expect(plain.headers["content-encoding"] == nil)
+        let reply = try bench.client.send(
+            "GET", path, [], headers: ["Accept-Encoding": "gzip", "User-Agent": "tool (gzip)"])
+        #expect(reply.headers["content-encoding"] == "gzip")
+        #expect(reply.body.starts(with: [0x1F, 0x8B]))
+        #expect(reply.isComplete)
+    }
+
     @Test func `microseconds survive with integer timestamps and seconds are floats without`() throws {
         let bench = try benchWithRows()
         let sql = "SELECT _updated_at FROM d.t WHERE n = 2"

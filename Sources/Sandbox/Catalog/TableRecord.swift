@@ -57,6 +57,10 @@ struct TableRecord: Sendable {
     /// The column that rows are partitioned by in time.
     var partitionField: String? { self["timePartitioning"]?["field"]?.stringValue }
 
+    var requiresPartitionFilter: Bool {
+        self["requirePartitionFilter"] == true || self["timePartitioning"]?["requirePartitionFilter"] == true
+    }
+
     mutating func setFields(_ fields: [FieldSchema], at now: Int64) {
         layout = TableLayout(key, fields)
         versions.append(
