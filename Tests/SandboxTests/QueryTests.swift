@@ -184,6 +184,16 @@ struct QueryTests {
         }
     }
 
+    @Test func `a query that is nested or chained without end is refused, a long list is not`() throws {
+        let bench = try benchWithRows()
+        let deep = String(repeating: "(", count: 50_000) + "1" + String(repeating: ")", count: 50_000)
+        #expect(try bench.query("SELECT \(deep)").message?.hasPrefix("The query is nested too deeply") == true)
+        let chain = Array(repeating: "TRUE", count: 50_000).joined(separator: " AND ")
+        #expect(try bench.query("SELECT \(chain)").message?.hasPrefix("The expression is too long") == true)
+        let list = (0..<20_000).map { "'\($0)'" }.joined(separator: ", ")
+        #expect(cells(try bench.query("SELECT COUNT(*) FROM d.t WHERE _path IN ('a', \(list))")) == [["2"]])
+    }
+
     @Test func `a query is legacy SQL unless it says otherwise`() throws {
         let bench = try benchWithRows()
         let reply = try bench.client.send("POST", bench.base + "/queries", ["query": "SELECT n FROM `p.d.t`"])
