@@ -76,7 +76,10 @@ let tests: [Target] = [
         name: "TestSupport", dependencies: ["JSONBytes", "Spool", "Transport", "Sandbox"], path: "Tests/TestSupport",
         swiftSettings: settings),
     .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes"], swiftSettings: settings),
-    .testTarget(name: "SpoolTests", dependencies: ["Spool", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+        name: "SpoolTests",
+        dependencies: ["Spool", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+        swiftSettings: settings),
     .testTarget(
         name: "TransportTests", dependencies: ["Transport", "TestSupport", "COpenSSL"], swiftSettings: settings),
     .testTarget(

@@ -6,6 +6,7 @@ package struct DeliveryRequest: Sendable {
     package var range: ClosedRange<RowID>?
     package var state: RowState
     package var doubt: Doubt?
+    /// The rows that share the request's fate now; discarded and retried ones have left it.
     package var rows: Int
     package var bytes: Int
     package var attempts: Int
