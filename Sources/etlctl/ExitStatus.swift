@@ -132,6 +132,7 @@ struct Failure: Error, Sendable, Equatable {
         case .configuration: self = .config(message, hint: error.hint)
         case .malformed, .massDelete: self = .data(message, hint: error.hint)
         case .noRoom: self = .busy(message, hint: error.hint)
+        case .spoolFull: self = .spool(message, hint: error.hint)
         case .unexpected: self = .unexpected(message, hint: error.hint)
         }
     }

@@ -165,9 +165,19 @@ final class PageBuilder {
 
     /// Appends one row for each record to the batch. Fields new in this page have their columns afterwards.
     func assemble(into batch: RowBatch) {
-        _ = fields.nameNewFields()
+        nameNewFields()
         for record in records { assemble(record, into: batch) }
         row.shrink(to: 1 << 20)
+    }
+
+    private func nameNewFields() {
+        guard fields.hasUnnamedFields else { return }
+        var used: Set<Int32> = []
+        for record in records {
+            for slot in slots[record.slots] { used.insert(slot.field) }
+            for rescue in rescues[record.rescues] where rescue.field >= 0 { used.insert(rescue.field) }
+        }
+        fields.nameNewFields(used.contains)
     }
 
     /// The `_extracted_at` of the last row made.
@@ -256,7 +266,7 @@ final class PageBuilder {
 
     /// Makes the fields' text and their hash of every record whose version they are. Fields new in this page have their columns afterwards.
     func hashFields() {
-        _ = fields.nameNewFields()
+        nameNewFields()
         for index in records.indices where records[index].hashesFields { hashFields(of: index) }
     }
 

@@ -17,7 +17,7 @@ struct PageFixture {
     ) {
         let frame = RowFrame(runID: "run", renames: renames)
         fields = FieldTable(
-            known: [:], selection: FieldSelection(columns: nil, exclude: []), renames: renames,
+            known: [], selection: FieldSelection(columns: nil, exclude: []), renames: renames,
             metadataNames: frame.allNames)
         page = PageBuilder(
             fields: fields, frame: frame,
