@@ -112,6 +112,8 @@ protocol TextRecordReader: AnyObject {
     func next(into row: FileRow) throws -> FileItem
     /// Where the last item ended.
     var place: TextPlace { get }
+    /// Goes on at a place that an earlier reader of the same object came to; forgets what it was fed.
+    func resume(at place: TextPlace)
 }
 
 /// Where a reader stands between two records.

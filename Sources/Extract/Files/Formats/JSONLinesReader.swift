@@ -18,14 +18,13 @@ final class JSONLinesReader: TextRecordReader {
     /// How far the buffer is known to hold no line end.
     private var searched = 0
     private var isFinished = false
-    private(set) var place: TextPlace
+    private(set) var place = TextPlace()
 
     /// Which record met each field last; a field met twice in one record is looked at again.
     private var metBy: [Int] = []
     private var serial = 0
 
-    init(at place: TextPlace, nestsAsJSON: Bool) {
-        self.place = place
+    init(nestsAsJSON: Bool) {
         nestedType = nestsAsJSON ? .json : .jsonText
     }
 
@@ -40,6 +39,13 @@ final class JSONLinesReader: TextRecordReader {
     }
 
     func finish() { isFinished = true }
+
+    func resume(at place: TextPlace) {
+        buffer.removeAll()
+        cursor = 0
+        searched = 0
+        self.place = place
+    }
 
     func next(into row: FileRow) throws -> FileItem {
         while true {

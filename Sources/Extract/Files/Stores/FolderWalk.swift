@@ -24,7 +24,8 @@ struct FolderWalk {
         var status = stat()
         guard stat(root, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
             throw ExtractError(
-                .configuration, "the folder \(root) does not exist", hint: "create it, or set the source's url to another")
+                .configuration, "the folder \(root) does not exist",
+                hint: "create it, or set the source's url to another")
         }
         let base = prefix.lastIndex(of: "/").map { String(prefix[...$0]) } ?? ""
         try walk(base, depth: 0)
@@ -35,7 +36,8 @@ struct FolderWalk {
     private mutating func walk(_ folder: String, depth: Int) throws {
         guard depth < Self.maximumDepth else {
             throw ExtractError(
-                .configuration, "the folders below \(url)\(folder) are nested too deeply: probably a symbolic link into itself",
+                .configuration,
+                "the folders below \(url)\(folder) are nested too deeply: probably a symbolic link into itself",
                 hint: "remove the link")
         }
         guard let stream = opendir(root + folder) else {
@@ -50,12 +52,13 @@ struct FolderWalk {
             guard name != ".", name != ".." else { continue }
             let path = folder + name
             // Names that can still become a match: all of the prefix so far, in one direction or the other.
-            guard path.hasPrefix(prefix) || prefix.hasPrefix(path + "/") else { continue }
+            let isMatch = path.utf8.starts(with: prefix.utf8)
+            guard isMatch || prefix.utf8.starts(with: (path + "/").utf8) else { continue }
             var status = stat()
             guard stat(root + path, &status) == 0 else { continue }
             switch status.st_mode & S_IFMT {
             case S_IFDIR: try walk(path + "/", depth: depth + 1)
-            case S_IFREG where path.hasPrefix(prefix):
+            case S_IFREG where isMatch:
                 found.append(
                     StoredObject(name: path, size: Int64(status.st_size), version: Self.version(of: status)))
             default: break

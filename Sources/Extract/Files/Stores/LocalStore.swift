@@ -23,7 +23,8 @@ package struct LocalStore: ObjectStore {
         let (folder, url) = (folder, url)
         return try await BlockingFiles.run {
             var walk = FolderWalk(root: folder, prefix: prefix, url: url)
-            return ObjectListing(objects: try walk.files().sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
+            return ObjectListing(
+                objects: try walk.files().sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
         }
     }
 
@@ -109,7 +110,9 @@ private final class LocalFile: @unchecked Sendable {
         var problem: CInt = 0
         let chunk = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
             var result = 0
-            repeat { result = pread(descriptor, buffer.baseAddress, wanted, off_t(offset)) } while result < 0
+            repeat {
+                result = pread(descriptor, buffer.baseAddress, wanted, off_t(offset))
+            } while result < 0
                 && errno == EINTR
             if result < 0 { problem = errno }
             count = max(0, result)
@@ -133,7 +136,8 @@ enum FileFailure {
         case ENOENT, ENOTDIR: return ObjectStoreError.gone(url: url)
         case EACCES, EPERM:
             return ExtractError(
-                .denied, "reading \(url) failed: \(reason)", hint: "give the user that runs etlctl the right to read it")
+                .denied, "reading \(url) failed: \(reason)", hint: "give the user that runs etlctl the right to read it"
+            )
         default:
             return ExtractError(
                 .unavailable, "reading \(url) failed: \(reason)", hint: "check the disk or the network it lies on")

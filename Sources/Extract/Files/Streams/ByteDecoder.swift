@@ -51,6 +51,7 @@ struct RatioLimit {
         bytesOut += Int64(written)
         guard bytesOut > Self.free, bytesOut / Self.maximumRatio > bytesIn else { return }
         throw BrokenObject(
-            reason: "it unpacks to more than \(Self.maximumRatio) times its size (\(bytesOut) of \(bytesIn) bytes so far)")
+            reason:
+                "it unpacks to more than \(Self.maximumRatio) times its size (\(bytesOut) of \(bytesIn) bytes so far)")
     }
 }
