@@ -76,7 +76,10 @@ let tests: [Target] = [
         name: "TestSupport", dependencies: ["JSONBytes", "Spool", "Transport", "Sandbox"], path: "Tests/TestSupport",
         swiftSettings: settings),
     .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes"], swiftSettings: settings),
-    .testTarget(name: "SpoolTests", dependencies: ["Spool", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+        name: "SpoolTests",
+        dependencies: ["Spool", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+        swiftSettings: settings),
     .testTarget(
         name: "TransportTests", dependencies: ["Transport", "TestSupport", "COpenSSL"], swiftSettings: settings),
     .testTarget(
@@ -86,7 +89,12 @@ let tests: [Target] = [
         name: "ShipTests", dependencies: ["Ship", "Spool", "Sandbox", "Transport", "JSONBytes", "TestSupport"],
         swiftSettings: settings),
     .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "JSONBytes", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "etlctlTests", dependencies: ["etlctl", "JSONBytes", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+        name: "etlctlTests",
+        dependencies: [
+            "etlctl", "JSONBytes", "TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ],
+        swiftSettings: settings),
     .testTarget(
         name: "IntegrationTests", dependencies: ["etlctl", "TestSupport", "Sandbox", "JSONBytes"],
         swiftSettings: settings),

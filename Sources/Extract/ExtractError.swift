@@ -13,8 +13,10 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
         case malformed
         /// The mass-delete guard struck.
         case massDelete
-        /// The spool is full and nothing makes room.
+        /// The spool is at its size limit and delivery has not made room in time.
         case noRoom
+        /// The spool is at its size limit and nothing that is in it can make room.
+        case spoolFull
         /// A bug, or an answer nobody expects.
         case unexpected
     }
@@ -33,17 +35,22 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
         self.hint = hint
     }
 
-    package var isTransient: Bool { kind == .unavailable }
+    package var isTransient: Bool { kind == .unavailable && !isFinal }
+    /// True for a source that can't be reached and won't be by trying again, such as one whose certificate is refused.
+    private var isFinal = false
 
     /// Translates what the transport reports; other errors are passed on.
     static func translating(_ error: any Error, reading subject: String) -> any Error {
         if let failure = error as? HTTPError {
             if failure.kind == .cancelled { return CancellationError() }
-            return ExtractError(
-                failure.isTransient ? .unavailable : .configuration, "reading \(subject) failed: \(failure)",
+            var error = ExtractError(
+                failure.isTransient || failure.kind == .tls ? .unavailable : .configuration,
+                "reading \(subject) failed: \(failure)",
                 hint: failure.isTransient
                     ? "check the network and the source, then run the same command again: it goes on where it stopped"
-                    : "check the source's endpoint")
+                    : "check the source's endpoint and certificate")
+            error.isFinal = !failure.isTransient
+            return error
         }
         guard let failure = error as? AuthError else { return error }
         let kind: Kind

@@ -72,38 +72,36 @@ package struct Extractor: Sendable {
             table: stream.table, identity: stream.identity)
         var state = try await store.openStream(definition)
         let isNewGeneration = state.generation != stream.generation
-        let guardsPosition = state.watermark != nil || state.knownVersions > 0
         let continues = state.unfinishedRun != nil && !options.restarts && !isNewGeneration
-        if !isNewGeneration, guardsPosition || continues {
+        if state.watermark != nil || state.knownVersions > 0 || continues {
             guard state.identity == stream.identity else { throw PositionMismatch(kept: state.identity) }
         }
         let run: Run
-        var warnings: [ExtractWarning] = []
         if continues, let unfinished = state.unfinishedRun {
             run = try await store.resumeRun(unfinished)
         } else {
-            if let kept = state.fingerprint, kept != stream.fingerprint {
-                warnings.append(
-                    ExtractWarning(
-                        code: "config_changed",
-                        message:
-                            "columns, exclude, rename, nested, types or the normaliser changed since the last run; rows already spooled stay as they are (raise generation to send them anew)"
-                    ))
-            }
             run = try await store.beginRun(
                 definition, id: RunID.make(now: options.clock()), fingerprint: stream.fingerprint,
                 generation: stream.generation, position: nil)
-            if isNewGeneration, let fresh = try await store.stream(named: stream.name) { state = fresh }
         }
-        let context = context(stream, state, run)
-        for warning in warnings { context.warn(warning.code, warning.message) }
+        // `config_changed` compares with the last run, whose fingerprint was there before this one's.
+        let keptFingerprint = state.fingerprint
+        if isNewGeneration, let fresh = try await store.stream(named: stream.name) { state = fresh }
+        let context = try await context(stream, state, run)
+        if let keptFingerprint, keptFingerprint != stream.fingerprint {
+            context.warn(
+                "config_changed",
+                "columns, exclude, rename, nested, types or the normaliser changed since the last run; rows already spooled stay as they are (raise generation to send them anew)"
+            )
+        }
         return context
     }
 
-    private func context(_ stream: ExtractRequest, _ state: StreamState, _ run: Run) -> RunContext {
+    private func context(_ stream: ExtractRequest, _ state: StreamState, _ run: Run) async throws -> RunContext {
         let frame = RowFrame(runID: run.id, renames: stream.rename)
+        let columns = try await store.columnNames(stream: state.number)
         let fields = FieldTable(
-            known: state.columns,
+            known: state.columns.map { ColumnName(field: $0, base: $1, column: columns[$0] ?? $1) },
             selection: FieldSelection(columns: stream.columns.map(Set.init), exclude: Set(stream.exclude)),
             renames: stream.rename, metadataNames: frame.allNames)
         let insertIDs = InsertIDMaker(
@@ -112,16 +110,8 @@ package struct Extractor: Sendable {
         let page = PageBuilder(
             fields: fields, frame: frame, insertIDs: insertIDs, lastExtractedAt: state.lastExtractedAt,
             clock: options.clock)
-        let renamed = fields.fields.filter { !$0.column.isEmpty }.compactMap { field -> ColumnName? in
-            let name = String(decoding: field.name, as: UTF8.self)
-            guard let base = state.columns[name], base != field.column || state.fingerprint != stream.fingerprint else {
-                return nil
-            }
-            return ColumnName(field: name, base: base, column: field.column)
-        }
         return RunContext(
-            stream: stream, store: store, state: state, run: run, page: page, options: options,
-            renamedColumns: renamed, progress: progress)
+            stream: stream, store: store, state: state, run: run, page: page, options: options, progress: progress)
     }
 
     // MARK: Running
@@ -145,11 +135,13 @@ package struct Extractor: Sendable {
         result.counters.rowsUnchanged = context.result.unchanged
         result.counters.deletes = context.result.deletes
         result.counters.sourceReads = context.sourceReads
+        let warnings = context.warnings.isEmpty ? nil : Self.json(context.warnings)
+        let (run, error) = (context.run, result.error.map { "\($0)" })
         do {
-            // Not cancellable: how the run ended is written down also when a signal ended it.
-            try await store.endRun(
-                context.run, status: status, warnings: context.warnings.isEmpty ? nil : Self.json(context.warnings),
-                error: result.error.map { "\($0)" })
+            // A task of its own, waited for: how the run ended is written down also when a signal cancelled this one.
+            try await Task { [store, status] in
+                try await store.endRun(run, status: status, warnings: warnings, error: error)
+            }.value
         } catch {
             if result.error == nil { result.error = error }
             result.status = .failed

@@ -22,18 +22,17 @@ package final class RunContext {
     /// Read every record once, whatever the watermark says.
     let readsEverything: Bool
     /// Notes of the source about the stream, kept with the stream's position.
-    var notes: String?
+    private var notes: String?
 
     private let batch = RowBatch()
     private var uncommittedReads = 0
     private var uncommittedRecords = 0
-    private var renamedColumns: [ColumnName]
     private let room: SpoolRoom
     private let progress: @Sendable (ExtractProgress) -> Void
 
     init(
         stream: ExtractRequest, store: SpoolStore, state: StreamState, run: Run, page: PageBuilder,
-        options: ExtractOptions, renamedColumns: [ColumnName], progress: @escaping @Sendable (ExtractProgress) -> Void
+        options: ExtractOptions, progress: @escaping @Sendable (ExtractProgress) -> Void
     ) {
         self.stream = stream
         self.store = store
@@ -41,7 +40,6 @@ package final class RunContext {
         self.run = run
         self.page = page
         self.options = options
-        self.renamedColumns = renamedColumns
         self.progress = progress
         readsEverything = options.readsEverything
         watermark = state.watermark
@@ -56,15 +54,18 @@ package final class RunContext {
 
     // MARK: Budgets
 
+    /// How many more reads may be billed (`max_reads`); nil without a limit.
+    var remainingReads: Int? { stream.maximumReads > 0 ? max(0, stream.maximumReads - sourceReads) : nil }
+
     /// How many more records may be read: the least of `max_reads` and `--limit`; nil without limits.
-    var remainingReads: Int? {
-        var remaining: Int?
-        if stream.maximumReads > 0 { remaining = max(0, stream.maximumReads - sourceReads) }
-        if let limit = options.limit { remaining = min(remaining ?? .max, max(0, limit - rowsRead)) }
-        return remaining
+    var remainingRecords: Int? {
+        let reads = remainingReads
+        guard let limit = options.limit else { return reads }
+        return min(reads ?? .max, max(0, limit - rowsRead))
     }
 
-    var isExhausted: Bool { remainingReads.map { $0 <= 0 } ?? false }
+    /// True if nothing more may be read in this command.
+    var isExhausted: Bool { remainingRecords.map { $0 <= 0 } ?? false }
 
     /// Counts reads that the source bills for.
     func countReads(_ reads: Int) {
@@ -86,7 +87,7 @@ package final class RunContext {
 
     // MARK: Warnings
 
-    /// Adds a warning; one of the same code adds its count.
+    /// Adds a warning, in the place of an earlier one of the same code.
     func warn(_ code: String, _ message: String, count: Int = 1) {
         warnings.removeAll { $0.code == code }
         warnings.append(ExtractWarning(code: code, message: message, count: count))
@@ -123,14 +124,13 @@ package final class RunContext {
         commit.findings = progress.findings
         commit.settledFindings = progress.settledFindings
         commit.usesTemporaryIndex = usesTemporaryIndex
-        commit.newColumns = renamedColumns + page.fields.takeNewColumns()
+        commit.newColumns = page.fields.takeNewColumns()
         commit.rowsRead = uncommittedRecords
         commit.sourceReads = uncommittedReads
         commit.lastExtractedAt = page.extractedUpTo
         let appended = try await store.append(commit)
         uncommittedRecords = 0
         uncommittedReads = 0
-        renamedColumns = []
         run.position = commit.position
         result.spooled += appended.spooled
         result.unchanged += appended.unchanged
@@ -140,10 +140,18 @@ package final class RunContext {
         self.progress(ExtractProgress(stream: stream.name, rowsRead: rowsRead, rowsSpooled: result.spooled))
     }
 
-    /// Keeps the source's notes at once, apart from any page.
-    func keepNotes(_ notes: JSONValue) async throws {
-        self.notes = notes.text
-        try await store.setNotes(notes.text, stream: state.number)
+    /// One of the source's notes about the stream; nil if there is none of that name.
+    func note(_ name: String) -> JSONValue? { noteMembers.last { $0.name == name }?.value }
+
+    private var noteMembers: [JSONMember] { notes.flatMap { try? JSONValue(parsing: $0) }?.objectValue ?? [] }
+
+    /// Keeps a note at once, apart from any page.
+    func keepNote(_ name: String, _ value: JSONValue) async throws {
+        let members = noteMembers.filter { $0.name != name } + [JSONMember(name, value)]
+        let text = JSONValue.object(members).text
+        guard text != notes else { return }
+        notes = text
+        try await store.setNotes(text, stream: state.number)
     }
 
     /// Makes the temporary index for a run that starts further back than what is known of spooled rows.

@@ -16,6 +16,9 @@ final class Engine: Sendable {
         var tokens = TokenRegistry()
         var log: RequestLog
         var recordsBodies: Bool
+        /// Requests that are being answered now, and the most there were at once.
+        var inFlight = 0
+        var peakInFlight = 0
     }
 
     let configuration: SandboxConfiguration
@@ -53,7 +56,14 @@ final class Engine: Sendable {
         entry.contentEncoding = request.headers["content-encoding"]
         entry.userAgent = request.headers["user-agent"]
         entry.isAuthorized = request.headers["authorization"] != nil
-        let decision = state.withLock { $0.faults.decide(entry.operation, table: entry.table) }
+        let operation = entry.operation
+        let table = entry.table
+        let decision = state.withLock { state in
+            state.inFlight += 1
+            state.peakInFlight = max(state.peakInFlight, state.inFlight)
+            return state.faults.decide(operation, table: table)
+        }
+        defer { state.withLock { $0.inFlight -= 1 } }
         entry.faults = decision.applied
         let reply = answer(request, route, decision, &entry)
         switch reply {

@@ -52,7 +52,18 @@ package struct SandboxState: Sendable {
     /// The last requests, oldest first; calls under `/sandbox` are not among them.
     package var requests: [LoggedRequest] { engine.state.withLock { $0.log.entries } }
 
-    package func clearRequests() { engine.state.withLock { $0.log.removeAll() } }
+    /// Requests that are being answered at this moment, stalled ones among them.
+    package var requestsInFlight: Int { engine.state.withLock { $0.inFlight } }
+
+    /// The most requests that were answered at once since the last `clearRequests`.
+    package var peakRequestsInFlight: Int { engine.state.withLock { $0.peakInFlight } }
+
+    package func clearRequests() {
+        engine.state.withLock { state in
+            state.log.removeAll()
+            state.peakInFlight = state.inFlight
+        }
+    }
 
     package func recordBodies(_ isOn: Bool) { engine.state.withLock { $0.recordsBodies = isOn } }
 

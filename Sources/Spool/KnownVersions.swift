@@ -1,5 +1,13 @@
 internal import GRDB
 
+/// What a stream that counts changes (`#n`) knows of a key.
+package struct KnownRecord: Sendable, Equatable {
+    package var key: [UInt8]
+    /// Nil when the record is gone and only its counter is kept.
+    package var version: [UInt8]?
+    package var changes: Int
+}
+
 /// The versions that a stream in `changes` mode knows, by key. Keys sort as the source orders its records.
 extension SpoolStore {
     /// Known keys after `lower` (exclusive; nil: from the first) up to `upper` (inclusive; nil: to the last), in order. At most `limit`.
@@ -26,6 +34,21 @@ extension SpoolStore {
                 result.append(([UInt8](data: row["key"]) ?? [], [UInt8](data: row["version"]) ?? []))
             }
             return result
+        }
+    }
+
+    /// What is known of these keys; nothing for those never met. O(keys).
+    package func knownRecords(stream number: Int64, keys: [[UInt8]]) async throws -> [[UInt8]: KnownRecord] {
+        try await read { database in
+            let statement = try database.cachedStatement(
+                sql: "SELECT key, version, changes FROM known_versions WHERE stream_no = ? AND key = ?")
+            var records: [[UInt8]: KnownRecord] = [:]
+            for key in keys {
+                guard let row = try Row.fetchOne(statement, arguments: [number, key.asData]) else { continue }
+                records[key] = KnownRecord(
+                    key: key, version: [UInt8](data: row["version"]), changes: row["changes"])
+            }
+            return records
         }
     }
 

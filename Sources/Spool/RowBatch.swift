@@ -18,6 +18,7 @@ package final class RowBatch: @unchecked Sendable {
         var operation: RowOperation
         var mayRepeat: Bool
         var rejection: Int32
+        var knownChanges: Int64?
     }
 
     private(set) var entries: [Entry] = []
@@ -57,6 +58,8 @@ package final class RowBatch: @unchecked Sendable {
         package var extractedAt: Timestamp
         /// True where a version of this row may be in the spool already: `append` then looks its insertId up.
         package var mayRepeat = false
+        /// How often this row's key changed before, for sources that count (`#n`); kept with the known version, and after the key is forgotten.
+        package var knownChanges: Int?
         /// Set for a row that is spooled as rejected at once.
         package var rejection: (reason: String, message: String)?
 
@@ -70,7 +73,8 @@ package final class RowBatch: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - sortKey: the row's watermark as bytes that sort like it; kept while the row lies within the lookback.
-    ///   - knownKey: with `knownVersion` the version to remember for this key; without it the key is forgotten.
+    ///   - knownKey: with `knownVersion` the version to remember for this key; without it the key is forgotten (but not its
+    ///     `knownChanges`).
     package func append(
         payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer?, insertID: UnsafeRawBufferPointer,
         sortKey: UnsafeRawBufferPointer? = nil, knownKey: UnsafeRawBufferPointer? = nil,
@@ -86,7 +90,8 @@ package final class RowBatch: @unchecked Sendable {
                 payload: store(payload), id: id.map(store), insertID: store(insertID), sortKey: sortKey.map(store),
                 knownKey: knownKey.map(store), knownVersion: knownVersion.map(store),
                 extractedAt: attributes.extractedAt.microseconds, shape: attributes.shape,
-                operation: attributes.operation, mayRepeat: attributes.mayRepeat, rejection: rejection))
+                operation: attributes.operation, mayRepeat: attributes.mayRepeat, rejection: rejection,
+                knownChanges: attributes.knownChanges.map(Int64.init)))
     }
 
     private func store(_ bytes: UnsafeRawBufferPointer) -> Range<Int> {

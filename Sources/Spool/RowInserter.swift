@@ -108,16 +108,21 @@ struct RowInserter {
             try step(statement)
         }
         guard let key = entry.knownKey else { return }
-        if let version = entry.knownVersion {
+        if entry.knownVersion != nil || entry.knownChanges != nil {
             let statement = try database.cachedStatement(
                 sql: """
-                    INSERT INTO known_versions (stream_no, key, version) VALUES (?, ?, ?)
-                    ON CONFLICT (stream_no, key) DO UPDATE SET version = excluded.version
+                    INSERT INTO known_versions (stream_no, key, version, changes) VALUES (?1, ?2, ?3, coalesce(?4, 0))
+                    ON CONFLICT (stream_no, key) DO UPDATE SET version = excluded.version, changes = coalesce(?4, changes)
                     """)
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
             bindBlob(statement.sqliteStatement, 2, storage, key)
-            bindBlob(statement.sqliteStatement, 3, storage, version)
+            bindBlob(statement.sqliteStatement, 3, storage, entry.knownVersion)
+            if let changes = entry.knownChanges {
+                sqlite3_bind_int64(statement.sqliteStatement, 4, changes)
+            } else {
+                sqlite3_bind_null(statement.sqliteStatement, 4)
+            }
             try step(statement)
         } else {
             let statement = try database.cachedStatement(
@@ -190,9 +195,9 @@ struct RowInserter {
     }
 
     private func bindBlob(
-        _ statement: OpaquePointer, _ index: CInt, _ storage: UnsafeRawBufferPointer, _ range: Range<Int>
+        _ statement: OpaquePointer, _ index: CInt, _ storage: UnsafeRawBufferPointer, _ range: Range<Int>?
     ) {
-        guard let base = storage.baseAddress else {
+        guard let range, let base = storage.baseAddress else {
             sqlite3_bind_null(statement, index)
             return
         }

@@ -140,12 +140,17 @@ extension SpoolStore {
             let rows = try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT q.*, coalesce(q.first_row, (SELECT min(row_id) FROM row_fates f
-                        WHERE f.request_id = q.request_id AND f.state IN ('sending', 'in_doubt'))) AS place
+                    SELECT q.*, own_rows + CASE WHEN first_row IS NULL THEN (SELECT count(*) FROM row_fates f
+                        WHERE f.request_id = q.request_id AND f.\(Self.claimedFates)) ELSE 0 END AS live_rows, coalesce(q.first_row, (SELECT min(row_id) FROM row_fates f
+                        WHERE f.request_id = q.request_id AND f.\(Self.claimedFates))) AS place
                     FROM request_log q WHERE q.route = ? AND q.\(Self.openRequests) AND q.state IN (\(list))
                     ORDER BY place
                     """, arguments: [route.number])
-            return rows.map(Self.request)
+            return rows.map { row in
+                var request = Self.request(row)
+                request.rows = row["live_rows"]
+                return request
+            }
         }
     }
 
@@ -161,7 +166,7 @@ extension SpoolStore {
             id: RequestID(row["request_id"]), route: row["route"], range: range,
             // `closed`: settled, and each of its rows has a fate of its own.
             state: RowState(rawValue: row["state"]) ?? .delivered, doubt: doubt.flatMap(Doubt.init(rawValue:)),
-            rows: range == nil ? row["rows"] : row["own_rows"], bytes: row["bytes"], attempts: row["attempts"],
+            rows: row["rows"], bytes: row["bytes"], attempts: row["attempts"],
             sentAt: sent.map(Timestamp.init(microseconds:)), unknownSince: unknown.map(Timestamp.init(microseconds:)))
     }
 

@@ -51,8 +51,11 @@ extension Timestamp {
     package static func exists(year: Int64, month: Int64, day: Int64) -> Bool {
         guard (1...9999).contains(year), (1...12).contains(month), day >= 1 else { return false }
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        let lengths: [Int64] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        return day <= lengths[Int(month) - 1]
+        return switch month {
+        case 2: day <= (isLeap ? 29 : 28)
+        case 4, 6, 9, 11: day <= 30
+        default: day <= 31
+        }
     }
 
     private static func offsetSeconds(_ text: UnsafeRawBufferPointer, at cursor: Int, zoneIsOptional: Bool) -> Int64? {
@@ -61,14 +64,11 @@ extension Timestamp {
         guard text.count == cursor + 6, text[cursor] == UInt8(ascii: "+") || text[cursor] == UInt8(ascii: "-"),
             text[cursor + 3] == UInt8(ascii: ":")
         else { return nil }
-        var digits: [Int64] = []
-        for index in [1, 2, 4, 5] {
-            let digit = text[cursor + index] &- 0x30
-            guard digit < 10 else { return nil }
-            digits.append(Int64(digit))
+        func number(_ offset: Int) -> Int64? {
+            let (tens, ones) = (text[cursor + offset] &- 0x30, text[cursor + offset + 1] &- 0x30)
+            return tens < 10 && ones < 10 ? Int64(tens) * 10 + Int64(ones) : nil
         }
-        let hours = digits[0] * 10 + digits[1]
-        let minutes = digits[2] * 10 + digits[3]
+        guard let hours = number(1), let minutes = number(4) else { return nil }
         guard hours < 24, minutes < 60 else { return nil }
         let seconds = hours * 3600 + minutes * 60
         return text[cursor] == UInt8(ascii: "-") ? -seconds : seconds

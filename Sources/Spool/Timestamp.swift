@@ -17,16 +17,21 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
 
     package static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }
 
+    /// A moment before or after this one; at the ends of what can be counted it stops.
     package func advanced(by duration: Duration) -> Timestamp {
         let (seconds, attoseconds) = duration.components
-        let step = seconds.multipliedReportingOverflow(by: 1_000_000)
-        let delta = step.overflow ? (seconds < 0 ? Int64.min / 4 : Int64.max / 4) : step.partialValue
-        let sum = microseconds.addingReportingOverflow(delta + attoseconds / 1_000_000_000_000)
-        return Timestamp(microseconds: sum.overflow ? (delta < 0 ? .min : .max) : sum.partialValue)
+        let whole = seconds.multipliedReportingOverflow(by: 1_000_000)
+        let delta = whole.partialValue.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+        let sum = microseconds.addingReportingOverflow(delta.partialValue)
+        guard whole.overflow || delta.overflow || sum.overflow else { return Timestamp(microseconds: sum.partialValue) }
+        return Timestamp(microseconds: seconds < 0 ? .min : .max)
     }
 
     /// From `earlier` to this moment.
-    package func since(_ earlier: Timestamp) -> Duration { .microseconds(microseconds - earlier.microseconds) }
+    package func since(_ earlier: Timestamp) -> Duration {
+        let difference = microseconds.subtractingReportingOverflow(earlier.microseconds)
+        return .microseconds(difference.overflow ? (microseconds < 0 ? .min : .max) : difference.partialValue)
+    }
 
     /// 0001-01-01T00:00:00Z, the least that BigQuery and Firestore know.
     package static let minimum = Timestamp(microseconds: -62_135_596_800_000_000)
@@ -61,7 +66,8 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
         }
         let date = Self.civil(fromDays: days)
         func put(_ value: Int64, digits: Int, at offset: Int) {
-            var rest = value
+            // Only years outside of 1 to 9999 can be negative or longer than their digits.
+            var rest = abs(value)
             for index in stride(from: digits - 1, through: 0, by: -1) {
                 target[offset + index] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
                 rest /= 10

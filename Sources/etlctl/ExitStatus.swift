@@ -2,6 +2,7 @@ import ArgumentParser
 import Extract
 import Foundation
 import JSONBytes
+import Ship
 import Spool
 import Transport
 
@@ -111,6 +112,7 @@ struct Failure: Error, Sendable, Equatable {
         case let error as ExtractError: self = .init(describing: error)
         case let error as SpoolError: self = .init(describing: error)
         case let error as AuthError: self = .init(describing: error)
+        case let stop as ShipStop: self = .init(describing: stop)
         case let error as ValidationError: self = .usage(error.message)
         case is CancellationError: self = .interrupted(signal: 2, "Interrupted.")
         case let error as any CustomStringConvertible where !(type(of: error) is NSError.Type):
@@ -130,6 +132,7 @@ struct Failure: Error, Sendable, Equatable {
         case .configuration: self = .config(message, hint: error.hint)
         case .malformed, .massDelete: self = .data(message, hint: error.hint)
         case .noRoom: self = .busy(message, hint: error.hint)
+        case .spoolFull: self = .spool(message, hint: error.hint)
         case .unexpected: self = .unexpected(message, hint: error.hint)
         }
     }
@@ -140,6 +143,16 @@ struct Failure: Error, Sendable, Equatable {
         case .unusable, .damaged, .newer, .full, .damagedRow: self = .spool(message, hint: error.hint)
         case .locked, .busy, .stale: self = .busy(message, hint: error.hint)
         case .broken: self = .unexpected(message, hint: error.hint)
+        }
+    }
+
+    private init(describing stop: ShipStop) {
+        let message = stop.message.capitalizedSentence
+        switch stop.kind {
+        case .denied: self = .denied(message, hint: stop.hint)
+        case .configuration: self = .config(message, hint: stop.hint)
+        case .unavailable: self = .destinationUnavailable(message, hint: stop.hint)
+        case .badRequest: self = .unexpected(message, hint: stop.hint)
         }
     }
 
@@ -158,6 +171,9 @@ struct Failure: Error, Sendable, Equatable {
     func mappingTexts(_ transform: (String) -> String) -> Failure {
         Failure(code, status, transform(message), hint.map(transform))
     }
+
+    /// The same failure with more said.
+    func appending(_ text: String) -> Failure { Failure(code, status, message + text, hint) }
 
     /// `{"code","message","hint"}`; `hint` is null where there is nothing to add.
     var json: JSONValue {

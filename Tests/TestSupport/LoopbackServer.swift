@@ -73,6 +73,7 @@ package final class LoopbackServer: Sendable {
 
     package let port: Int
     private let listener: Int32
+    private let greeting: [UInt8]?
     private let early: @Sendable (Request) -> EarlyAnswer
     private let answer: @Sendable (Request) -> Answer
     private let state = Mutex(State())
@@ -94,13 +95,16 @@ package final class LoopbackServer: Sendable {
         package var code: Int32
     }
 
+    /// - Parameter greeting: answers whatever bytes come first with these and closes, without looking for HTTP.
     package init(
+        greeting: [UInt8]? = nil,
         early: @escaping @Sendable (Request) -> EarlyAnswer = { _ in .readBody },
         _ answer: @escaping @Sendable (Request) -> Answer
     ) throws {
         let (listener, port) = try Self.listen()
         self.listener = listener
         self.port = port
+        self.greeting = greeting
         self.early = early
         self.answer = answer
         try startThread { self.acceptConnections() }
@@ -174,6 +178,8 @@ package final class LoopbackServer: Sendable {
                 if errno == EINTR || errno == ECONNABORTED { continue }
                 return
             }
+            // Not inherited: a child process of another test would keep the connection open.
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             let number = state.withLock { state -> Int? in
                 guard !state.isStopped else { return nil }
                 state.connections += 1
@@ -210,6 +216,10 @@ package final class LoopbackServer: Sendable {
                 state.bytesWritten += written
                 state.isBlocked = isBlocked
             }
+        }
+        if let greeting {
+            let ending = connection.greet(greeting)
+            return close(descriptor, withReset: ending == .reset)
         }
         var ending = LoopbackConnection.Ending.keepAlive
         while ending == .keepAlive, var request = connection.readHead() {

@@ -70,9 +70,9 @@ extension RowBatch {
         for row in rows { append(row) }
     }
 
-    package func append(_ row: TestRow) {
+    package func append(_ row: TestRow, shape: String = RowBatch.testShape) {
         var attributes = row.attributes
-        if attributes.shape == 0 { attributes.shape = shapeNumber(for: Self.testShape) }
+        attributes.shape = shapeNumber(for: shape)
         let bytes = [Array(row.payload.utf8), Array(row.id.utf8), Array(row.insertID.utf8)]
         bytes[0].withUnsafeBytes { payload in
             bytes[1].withUnsafeBytes { id in

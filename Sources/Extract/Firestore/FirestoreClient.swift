@@ -9,6 +9,7 @@ struct FirestoreClient: Sendable {
     let base: String
     /// `projects/p/databases/d`.
     let database: String
+    let isEmulator: Bool
 
     /// Google's own client waits 300 s for a query (its transport's defaults).
     private static let timeouts = HTTPTimeouts(connect: .seconds(10), silence: .seconds(300), total: nil)
@@ -17,11 +18,9 @@ struct FirestoreClient: Sendable {
 
     /// Starts a query; the answer is an array that arrives document by document.
     func runQuery(_ query: FirestoreQuery, readTime: String?) async throws -> HTTPStreamedResponse {
-        let parent = query.collection.parent
-        let resource = parent.isEmpty ? root : root + "/" + parent
         var members: [(String, JSONValue)] = [("structuredQuery", query.json)]
         if let readTime { members.append(("readTime", .string(readTime))) }
-        return try await post(resource + ":runQuery", .init(members), reading: describe(query.collection))
+        return try await post(query.collection.parent, "runQuery", .init(members), reading: describe(query.collection))
     }
 
     /// Fetches documents by name; the answer's order is not the request's.
@@ -33,25 +32,27 @@ struct FirestoreClient: Sendable {
             members.append(("mask", .init([("fieldPaths", .array(fields.map { .string(FirestoreQuery.quoted($0)) }))])))
         }
         if let readTime { members.append(("readTime", .string(readTime))) }
-        return try await post(root + ":batchGet", .init(members), reading: "documents")
+        return try await post("", "batchGet", .init(members), reading: "documents of Firestore \(database)")
     }
 
     /// Counts by aggregation: index entries only, one read for each started 1,000.
-    func count(_ query: FirestoreQuery, readTime: String?) async throws -> Int {
-        let parent = query.collection.parent
-        let resource = parent.isEmpty ? root : root + "/" + parent
+    ///
+    /// - Parameter most: counting stops there; nil for no bound.
+    func count(_ query: FirestoreQuery, readTime: String?, upTo most: Int? = nil) async throws -> Int {
+        let bound = most.map { [("upTo", JSONValue.string(String($0)))] } ?? []
         var members: [(String, JSONValue)] = [
             (
                 "structuredAggregationQuery",
                 .init([
                     ("structuredQuery", query.json),
-                    ("aggregations", .array([.init([("alias", .string("n")), ("count", .init([]))])])),
+                    ("aggregations", .array([.init([("alias", .string("n")), ("count", .init(bound))])])),
                 ])
             )
         ]
         if let readTime { members.append(("readTime", .string(readTime))) }
         let subject = describe(query.collection)
-        let response = try await post(resource + ":runAggregationQuery", .init(members), reading: subject)
+        let response = try await post(
+            query.collection.parent, "runAggregationQuery", .init(members), reading: subject)
         let answer = try await whole(response, reading: subject)
         for element in answer.arrayValue ?? [] {
             if let count = element["result"]?["aggregateFields"]?["n"]?["integerValue"]?.intValue { return Int(count) }
@@ -98,11 +99,18 @@ struct FirestoreClient: Sendable {
 
     // MARK: Sending
 
-    private func post(_ resource: String, _ body: JSONValue, reading subject: String) async throws
-        -> HTTPStreamedResponse
-    {
+    /// - Parameter parent: a document's path below the database, or nothing for the root.
+    private func post(
+        _ parent: String, _ method: String, _ body: JSONValue, reading subject: String
+    ) async throws -> HTTPStreamedResponse {
+        var resource = Self.encoded(root)
+        if !parent.isEmpty {
+            resource += "/" + Self.encoded(parent)
+            // The emulator decodes the parent of a query a second time.
+            if isEmulator { resource.replace("%25", with: "%2525") }
+        }
         let request = HTTPRequest(
-            .post, base + Self.encoded(resource) + "?prettyPrint=false",
+            .post, base + resource + ":" + method + "?prettyPrint=false",
             headers: [HTTPHeader("Content-Type", "application/json")], body: HTTPBody(body.bytes),
             timeouts: Self.timeouts)
         let response: HTTPStreamedResponse
@@ -129,13 +137,13 @@ struct FirestoreClient: Sendable {
         }
     }
 
-    /// Percent-encodes what a path segment can't hold, and leaves the separators and the method's colon.
+    /// Percent-encodes all but the separators and what stands for itself in a path's segment.
     private static func encoded(_ resource: String) -> String {
         var text = ""
         for byte in resource.utf8 {
             let isPlain =
                 byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A || byte >= 0x30 && byte <= 0x39
-                || "-._~/:()".utf8.contains(byte)
+                || "-._~/()".utf8.contains(byte)
             if isPlain {
                 text.unicodeScalars.append(UnicodeScalar(byte))
             } else {

@@ -1,146 +1,140 @@
 internal import JSONBytes
 internal import Spool
-internal import Transport
 
-/// Reads a whole collection at one `readTime`, in the order of names. Used for `full`, for `--full`, and for the first run of `changes`.
+/// Reads a whole collection at one `readTime`, in the order of names, in one range or in several side by side. Used for `full`, for
+/// `--full`, and for the first run of `changes`.
 struct FirestoreFullRead {
     let reader: FirestoreReader
     /// Remember each document's version (`changes`).
     let remembersVersions: Bool
+    /// `--full` of an incremental stream: note the rows where its later runs look them up.
+    let remembersWatermark: Bool
     private var run: RunContext { reader.run }
 
-    init(_ reader: FirestoreReader, remembersVersions: Bool) {
+    init(_ reader: FirestoreReader, remembersVersions: Bool = false, remembersWatermark: Bool = false) {
         self.reader = reader
         self.remembersVersions = remembersVersions
+        self.remembersWatermark = remembersWatermark
     }
 
     /// Where the read stands.
     private struct Position {
         static let phase = "documents"
         var readTime: String
-        /// Path of the last document stored.
-        var after: String?
+        var ranges: [FirestoreRange]
+        /// Rows of an earlier life of the stream may still be in the spool, under the same ids.
+        var looksUp: Bool
 
         var json: JSONValue {
             .init([
-                ("phase", .string(Self.phase)), ("readTime", .string(readTime)),
-                ("after", after.map(JSONValue.string) ?? .null),
+                ("phase", .string(Self.phase)), ("readTime", .string(readTime)), ("looksUp", .bool(looksUp)),
+                ("ranges", .array(ranges.map(\.json))),
             ])
         }
 
-        init(readTime: String, after: String?) {
+        init(readTime: String, ranges: [FirestoreRange], looksUp: Bool) {
             self.readTime = readTime
-            self.after = after
+            self.ranges = ranges
+            self.looksUp = looksUp
         }
 
         init?(_ json: JSONValue?) {
-            guard json?["phase"]?.stringValue == Self.phase, let readTime = json?["readTime"]?.stringValue else {
-                return nil
-            }
-            self.init(readTime: readTime, after: json?["after"]?.stringValue)
+            guard json?["phase"]?.stringValue == Self.phase, let readTime = json?["readTime"]?.stringValue,
+                let ranges = json?["ranges"]?.arrayValue
+            else { return nil }
+            self.init(
+                readTime: readTime, ranges: ranges.map(FirestoreRange.init),
+                looksUp: json?["looksUp"]?.boolValue ?? false)
         }
     }
 
     static func isPosition(_ json: JSONValue?) -> Bool { Position(json) != nil }
 
     /// Returns false when a budget ended it early.
-    func read() async throws -> Bool {
+    ///
+    /// - Parameter looksUp: whether rows spooled before are looked up, so that none is spooled twice.
+    func read(lookingUp looksUp: Bool = false) async throws -> Bool {
         var position: Position
         if let kept = Position(run.position) {
             position = kept
+            try await reader.checkClock(since: kept.readTime)
         } else {
             guard !run.isExhausted else { return false }
             let now = try await reader.freshReadTime()
-            if now.isEmpty { warnNoDocuments() }
-            position = Position(readTime: now.text, after: nil)
+            let ranges =
+                now.isEmpty ? [] : try await FirestoreSplitter(reader).ranges(run.stream.parallel, at: now.text)
+            position = Position(readTime: now.text, ranges: ranges, looksUp: looksUp)
             try await run.commit(RunContext.Progress(position: position.json))
-            if now.isEmpty { return true }
         }
+        if position.looksUp { try await run.lookUpSpooledRows() }
         while true {
             do {
-                return try await readPages(&position)
+                guard try await readRanges(&position) else { return false }
+                break
             } catch let error as ExtractError where error.isExpiredReadTime {
                 position.readTime = try await reader.freshReadTime().text
                 reader.warnReadTimeExpired()
                 try await run.commit(RunContext.Progress(position: position.json))
             }
         }
+        reader.warnIfNothingWasRead()
+        return true
     }
 
-    private func warnNoDocuments() {
-        run.warn("no_documents", "\(reader.subject) holds no documents; is the name right?", count: 0)
-    }
-
-    private func readPages(_ position: inout Position) async throws -> Bool {
-        guard var wanted = limit() else { return false }
-        let client = reader.client
-        var response = try await client.runQuery(query(position, limit: wanted), readTime: position.readTime)
-        while true {
-            let received = try await readAnswer(response, &position)
-            // The rest of this page is stored while the server works on the next one.
-            let isLast = received < wanted
-            let next = isLast ? nil : limit()
-            if let last = reader.lastPath { position.after = last }
-            guard let next else {
-                try await commit(&position)
-                return isLast
-            }
-            wanted = next
-            let (query, readTime) = (query(position, limit: next), position.readTime)
-            async let following = client.runQuery(query, readTime: readTime)
-            try await commit(&position)
-            response = try await following
+    private func readRanges(_ position: inout Position) async throws -> Bool {
+        let lanes = position.ranges.map(FirestorePump.Lane.init)
+        let (readTime, looksUp) = (position.readTime, position.looksUp)
+        let kind = remembersWatermark ? reader.watermarkClass : nil
+        var ahead: [UInt8] = []
+        func standing() -> Position {
+            Position(readTime: readTime, ranges: lanes.map(\.standing), looksUp: looksUp)
         }
+        defer { position = standing() }
+        let pump = FirestorePump(
+            reader, lanes: lanes, lanesAtOnce: max(1, run.stream.parallel), readTime: readTime,
+            mostPerQuery: run.options.documentsPerQuery,
+            FirestorePump.Work(
+                query: query,
+                take: { document, path in
+                    let sortKey = try take(document, path, kind)
+                    if ahead.lexicographicallyPrecedes(sortKey) { ahead = sortKey }
+                }, isFull: { run.isPageFull },
+                commit: {
+                    var progress = RunContext.Progress(position: standing().json)
+                    if !ahead.isEmpty {
+                        progress.recentFloor = run.state.recentFrom
+                        try await reader.keepAhead(ahead)
+                    }
+                    try await run.commit(progress)
+                }))
+        return try await pump.pump()
     }
 
-    /// Documents the next query may bring; nil when the budget is used up.
-    private func limit() -> Int? {
-        guard let remaining = run.remainingReads else { return FirestoreReader.documentsPerQuery }
-        return remaining > 0 ? min(remaining, FirestoreReader.documentsPerQuery) : nil
-    }
-
-    private func query(_ position: Position, limit: Int) -> FirestoreQuery {
+    private func query(_ lane: FirestorePump.Lane) -> FirestoreQuery {
         var query = FirestoreQuery(reader.collection)
         query.fields = reader.projection
         query.orderByName()
-        if let after = position.after {
-            query.startAfter = [.init([("referenceValue", .string(reader.client.root + "/" + after))])]
+        if let after = lane.after {
+            query.startAfter = [reader.reference(to: after)]
+        } else if let start = lane.range.start {
+            query.startAt = [reader.reference(to: start)]
         }
-        query.limit = limit
+        if let end = lane.range.end { query.endBefore = [reader.reference(to: end)] }
         return query
     }
 
-    /// Takes an answer's documents into pages; what came before a broken answer's end is stored before the error is passed on.
-    private func readAnswer(_ response: HTTPStreamedResponse, _ position: inout Position) async throws -> Int {
-        do {
-            return try await reader.read(response) { document in
-                let path = try reader.path(of: document.name)
-                if reader.belongs(path) { try add(document, path) }
-                reader.passed(path)
-                if run.isPageFull { try await commit(&position) }
-            }
-        } catch {
-            if (error as? ExtractError)?.isTransient ?? false { try await commit(&position) }
-            throw error
-        }
-    }
-
-    private func commit(_ position: inout Position) async throws {
-        if let last = reader.lastPath { position.after = last }
-        try await run.commit(RunContext.Progress(position: position.json))
-    }
-
-    private func add(_ document: FirestoreDocument, _ path: Range<Int>) throws {
+    /// Returns the sort key of the document's watermark where one is kept, else nothing.
+    private func take(_ document: FirestoreDocument, _ path: Range<Int>, _ kind: WatermarkClass?) throws -> [UInt8] {
         run.countRecord()
         var record = try reader.record(for: document, path: path)
         record.mayRepeat = run.usesTemporaryIndex
-        if remembersVersions {
-            let key = reader.knownKey(of: path)
-            record.knownKey = key.withUnsafeBytes(run.page.keep)
-            let version = FirestoreReader.version(
-                updatedAt: record.updatedAt ?? .minimum, createdAt: record.createdAt)
-            record.knownVersion = version.withUnsafeBytes(run.page.keep)
+        if remembersVersions { try reader.remember(&record) }
+        var sortKey: [UInt8] = []
+        if let kind, let watched = document.watched, kind.includes(watched) {
+            sortKey = WatermarkValue(watched).sortKey
+            record.sortKey = sortKey.withUnsafeBytes(run.page.keep)
         }
         run.page.add(record)
+        return sortKey
     }
 }

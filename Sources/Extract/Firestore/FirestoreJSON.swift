@@ -14,6 +14,10 @@ struct FirestoreQuery {
     var conditions: [FirestoreJSON] = []
     var order: [FirestoreJSON] = []
     var startAfter: [FirestoreJSON] = []
+    /// Begins with what stands at these values, themselves included.
+    var startAt: [FirestoreJSON] = []
+    /// Ends before what stands at these values.
+    var endBefore: [FirestoreJSON] = []
     var limit: Int?
     /// Only documents' names and times.
     var isKeysOnly = false
@@ -61,6 +65,11 @@ struct FirestoreQuery {
         if !order.isEmpty { members.append(("orderBy", .array(order))) }
         if !startAfter.isEmpty {
             members.append(("startAt", .init([("values", .array(startAfter)), ("before", .bool(false))])))
+        } else if !startAt.isEmpty {
+            members.append(("startAt", .init([("values", .array(startAt)), ("before", .bool(true))])))
+        }
+        if !endBefore.isEmpty {
+            members.append(("endAt", .init([("values", .array(endBefore)), ("before", .bool(true))])))
         }
         if let limit { members.append(("limit", .number(String(limit)))) }
         return .init(members)

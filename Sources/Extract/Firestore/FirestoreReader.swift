@@ -6,13 +6,6 @@ internal import Transport
 ///
 /// Not `Sendable`: it belongs to the run's task.
 final class FirestoreReader {
-    /// Documents a query may return. Large enough to make round trips cheap, small enough for the server's 60 s.
-    static let documentsPerQuery = 2000
-    /// Names are small: fewer, larger queries.
-    static let keysPerQuery = 10_000
-    /// Documents fetched by one batchGet.
-    static let documentsPerFetch = 500
-
     let run: RunContext
     let client: FirestoreClient
     let collection: FirestoreCollection
@@ -31,6 +24,9 @@ final class FirestoreReader {
             watching: run.stream.mode == .incremental ? run.stream.watermark : nil)
     }
 
+    /// A document as a value of a cursor.
+    func reference(to path: String) -> FirestoreJSON { .init([("referenceValue", .string(client.root + "/" + path))]) }
+
     var subject: String { client.describe(collection) }
 
     /// The fields a query needs to return; nil for all.
@@ -44,25 +40,20 @@ final class FirestoreReader {
 
     // MARK: Documents
 
-    /// Reads an answer to its end and hands out its documents and missing names.
-    ///
-    /// - Returns: how many documents came, those of other collections of a pattern included.
+    /// Reads the answer of a batchGet to its end and hands out its documents and missing names.
     func read(
-        _ response: HTTPStreamedResponse, withFields: Bool = true,
-        document: (FirestoreDocument) async throws -> Void, missing: (Range<Int>) async throws -> Void = { _ in }
-    ) async throws -> Int {
-        let answer = FirestoreAnswerReader(
-            page: run.page, normalizer: withFields ? normalizer : nil, subject: subject)
-        var count = 0
+        _ response: HTTPStreamedResponse, document: (FirestoreDocument) async throws -> Void,
+        missing: (Range<Int>) throws -> Void
+    ) async throws {
+        let answer = FirestoreAnswerReader(page: run.page, normalizer: normalizer, subject: subject)
         func take(_ element: FirestoreAnswerReader.Element) async throws {
             switch element {
             case .document(let found):
-                count += 1
                 run.countReads(1)
                 try await document(found)
             case .missing(let name):
                 run.countReads(1)
-                try await missing(name)
+                try missing(name)
             case .progress:
                 break
             case .error(let error):
@@ -78,7 +69,6 @@ final class FirestoreReader {
             throw ExtractError.translating(error, reading: subject)
         }
         while let element = try answer.finish() { try await take(element) }
-        return count
     }
 
     /// The document's path below the database, in the page.
@@ -111,27 +101,25 @@ final class FirestoreReader {
 
     func text(_ range: Range<Int>) -> String { String(decoding: run.page.values.bytes(range), as: UTF8.self) }
 
-    // MARK: Place
-
-    private let last = ByteBuffer(capacity: 256)
-
-    /// Notes the document that was read last. No `String` is made until someone asks.
-    func passed(_ path: Range<Int>) {
-        last.removeAll()
-        last.append(run.page.values.bytes(path))
-    }
-
-    /// Path of the document read last in this process; nil before the first.
-    var lastPath: String? { last.count == 0 ? nil : last.string }
-
     // MARK: Keys
 
     /// The key by which a document's version is known.
-    func knownKey(of path: Range<Int>) -> [UInt8] {
-        let bytes = run.page.values.bytes(path)
+    func knownKey(of path: Range<Int>) -> [UInt8] { knownKey(of: run.page.values.bytes(path)) }
+
+    func knownKey(ofPath path: String) -> [UInt8] { Array(path.utf8).withUnsafeBytes { knownKey(of: $0) } }
+
+    private func knownKey(of bytes: UnsafeRawBufferPointer) -> [UInt8] {
         if collection.isGroup { return FirestoreKey.encode(path: bytes) }
         let slash = bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         return FirestoreKey.encode(path: UnsafeRawBufferPointer(rebasing: bytes[slash...]))
+    }
+
+    /// Adds to a record what a stream in `changes` mode remembers of its document.
+    func remember(_ record: inout PageBuilder.Record) throws {
+        guard let path = record.path, let updatedAt = record.updatedAt else { return }
+        record.knownKey = knownKey(of: path).withUnsafeBytes(run.page.keep)
+        record.knownVersion = Self.version(updatedAt: updatedAt, createdAt: record.createdAt)
+            .withUnsafeBytes(run.page.keep)
     }
 
     /// The path below the database of a known key.
@@ -167,6 +155,7 @@ final class FirestoreReader {
     func freshReadTime() async throws -> (text: String, isEmpty: Bool) {
         let probe = try await client.probe(collection)
         run.countReads(1)
+        isEmpty = probe.isEmpty
         let skew = probe.readTime.since(run.options.clock())
         guard skew < .seconds(86_400), skew > .seconds(-86_400) else {
             throw ExtractError(
@@ -175,6 +164,26 @@ final class FirestoreReader {
                 hint: "set the clock right (NTP): _extracted_at and watermarks depend on it")
         }
         return (probe.text, probe.isEmpty)
+    }
+
+    /// Looks at the clocks again where a run that was cut off goes on: only if this machine's is far from the run's own time.
+    func checkClock(since readTime: String) async throws {
+        guard let then = Timestamp(rfc3339: readTime) else { return }
+        let age = run.options.clock().since(then)
+        if age > .seconds(86_400) || age < .seconds(-86_400), !run.isExhausted { _ = try await freshReadTime() }
+    }
+
+    /// True if the last look found no document at all.
+    private(set) var isEmpty = false
+
+    /// For a run that is complete: a name that is wrong looks like a collection without documents.
+    func warnIfNothingWasRead() {
+        guard run.rowsRead == 0, run.run.counters.rowsRead == 0 else { return }
+        warnNoDocuments()
+    }
+
+    func warnNoDocuments() {
+        run.warn("no_documents", "\(subject) holds no documents; is the name right?", count: 0)
     }
 
     func warnReadTimeExpired() {

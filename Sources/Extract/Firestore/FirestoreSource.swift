@@ -29,7 +29,8 @@ package struct FirestoreSource: Source {
         let base = configuration.endpoint ?? "https://firestore.googleapis.com"
         let database = "projects/\(configuration.project)/databases/\(configuration.database)"
         client = FirestoreClient(
-            http: http, base: (base.hasSuffix("/") ? String(base.dropLast()) : base) + "/v1/", database: database)
+            http: http, base: (base.hasSuffix("/") ? String(base.dropLast()) : base) + "/v1/", database: database,
+            isEmulator: !base.contains(".googleapis.com"))
         location = "firestore \(database)"
     }
 
@@ -52,13 +53,14 @@ package struct FirestoreSource: Source {
             run: run, client: client, collection: try FirestoreCollection(parsing: run.stream.from ?? ""))
         switch run.stream.mode {
         case .full:
-            return try await FirestoreFullRead(reader, remembersVersions: false).read()
+            return try await FirestoreFullRead(reader).read()
         case .incremental:
-            guard !run.readsEverything || run.position != nil, let field = run.stream.watermark else {
-                return try await readEverything(reader)
-            }
-            if FirestoreFullRead.isPosition(run.position) { return try await readEverything(reader) }
-            return try await FirestoreIncrementalRead(reader, field: field).read()
+            // `--full` reads every document once, also those the watermark can't see. A run that was cut off is finished as it was begun.
+            let everything = FirestoreFullRead(reader, remembersWatermark: true)
+            let isFull = run.position == nil ? run.readsEverything : FirestoreFullRead.isPosition(run.position)
+            guard !isFull, let field = run.stream.watermark else { return try await everything.read(lookingUp: true) }
+            guard try await FirestoreIncrementalRead(reader, field: field).read() else { return false }
+            return run.readsEverything ? try await everything.read(lookingUp: true) : true
         case .changes:
             guard run.readsEverything, run.position == nil || FirestoreFullRead.isPosition(run.position) else {
                 return try await FirestoreChangesRead(reader).read()
@@ -66,12 +68,6 @@ package struct FirestoreSource: Source {
             try await run.lookUpSpooledRows()
             return try await FirestoreFullRead(reader, remembersVersions: true).read()
         }
-    }
-
-    /// `--full`: every document once, also those the watermark can't see; versions already spooled are not spooled again.
-    private func readEverything(_ reader: FirestoreReader) async throws -> Bool {
-        try await reader.run.lookUpSpooledRows()
-        return try await FirestoreFullRead(reader, remembersVersions: false).read()
     }
 
     /// A watermark of the operator's choice, by the type class that the stream is known to have, else by what the text looks like. Nil for

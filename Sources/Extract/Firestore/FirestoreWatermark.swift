@@ -17,6 +17,15 @@ enum WatermarkClass: String, Sendable {
         }
     }
 
+    /// True for values that a query of this class can see.
+    func includes(_ value: FirestoreNormalizer.WatchedValue) -> Bool {
+        switch (self, value) {
+        case (.timestamp, .timestamp), (.number, .integer), (.string, .string): true
+        case (.number, .double(let double)): !double.isNaN
+        default: false
+        }
+    }
+
     /// The least value of the class: what is not at or after it is of another type.
     var least: FirestoreJSON {
         switch self {
@@ -32,6 +41,9 @@ struct WatermarkValue: Equatable {
     var value: FirestoreNormalizer.WatchedValue
 
     init(_ value: FirestoreNormalizer.WatchedValue) { self.value = value }
+
+    /// Five minutes back: transactions may live 270 s (quotas page).
+    private static let defaultLookback = Duration.seconds(-300)
 
     /// From the text kept as the stream's watermark. Nil if the text is no value of the class.
     init?(text: String, class kind: WatermarkClass) {
@@ -94,16 +106,18 @@ struct WatermarkValue: Equatable {
         }
     }
 
-    /// This value less the lookback: where the next run begins.
+    /// This value less the lookback: where the next run begins. A lookback that is none for the value's class counts as none.
     func minus(_ lookback: Lookback?) -> WatermarkValue {
         switch (value, lookback) {
         case (.timestamp(let moment), .duration(let duration)):
             return WatermarkValue(.timestamp(max(.minimum, moment.advanced(by: .zero - duration))))
         case (.timestamp(let moment), nil):
-            return WatermarkValue(.timestamp(max(.minimum, moment.advanced(by: .seconds(-300)))))
+            return WatermarkValue(.timestamp(max(.minimum, moment.advanced(by: Self.defaultLookback))))
         case (.integer(let integer), .number(let number)):
-            let (difference, overflowed) = integer.subtractingReportingOverflow(
-                Int64(exactly: number.rounded(.up)) ?? 0)
+            guard let step = Int64(exactly: number.rounded(.up)) else {
+                return WatermarkValue(.double(Double(integer) - number))
+            }
+            let (difference, overflowed) = integer.subtractingReportingOverflow(step)
             return WatermarkValue(.integer(overflowed ? .min : difference))
         case (.double(let double), .number(let number)):
             return WatermarkValue(.double(double - number))

@@ -25,25 +25,50 @@ final class FieldTable {
     private(set) var fields: [Field] = []
     private var buckets: [Int32]
     private var unnamed: [Int32] = []
+    /// Names before `rename`, in lower case: what `rename` goes by.
+    private var takenBases: Set<String>
+    /// Final names, in lower case.
     private var taken: Set<String>
     private let selection: FieldSelection
     private let renames: [String: String]
     private(set) var newColumns: [ColumnName] = []
 
     /// - Parameters:
-    ///   - known: base names of columns by field, as first assigned.
+    ///   - known: the columns of an earlier run. They keep their base names for ever, and their final ones as long as `rename` says the same.
     ///   - metadataNames: final names of the metadata columns; no field may take one.
-    init(known: [String: String], selection: FieldSelection, renames: [String: String], metadataNames: [String]) {
+    init(known: [ColumnName], selection: FieldSelection, renames: [String: String], metadataNames: [String]) {
         buckets = [Int32](repeating: -1, count: 256)
+        takenBases = Set(MetadataColumn.allCases.map(\.rawValue))
         taken = Set(metadataNames.map { $0.lowercased() })
         self.selection = selection
         self.renames = renames
-        for (field, base) in known.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
-            add(Array(field.utf8))
-            name(field: fields.count - 1, base: base, isNew: false)
+        let known = known.sorted { $0.field.utf8.lexicographicallyPrecedes($1.field.utf8) }
+        for name in known {
+            add(Array(name.field.utf8))
+            takenBases.insert(name.base.lowercased())
+        }
+        // First whoever keeps the final name, so that no name changes its meaning; then those that `rename` moves.
+        for keeps in [true, false] {
+            for (index, name) in known.enumerated() where keepsColumn(name) == keeps {
+                give(field: index, ColumnNaming.unique(keeps ? name.column : wanted(name.base)) { taken.contains($0) })
+                if fields[index].column != name.column {
+                    newColumns.append(ColumnName(field: name.field, base: name.base, column: fields[index].column))
+                }
+            }
         }
         unnamed.removeAll()
         rankColumns()
+    }
+
+    private func wanted(_ base: String) -> String { renames[base] ?? base }
+
+    /// True if the column's final name is what `rename` wants now, or that with a number because of a clash.
+    private func keepsColumn(_ name: ColumnName) -> Bool {
+        let wanted = wanted(name.base)
+        if name.column == wanted { return true }
+        guard let mark = name.column.lastIndex(of: "_"), Int(name.column[name.column.index(after: mark)...]) != nil
+        else { return false }
+        return wanted.hasPrefix(name.column[..<mark]) && name.column[..<mark].count >= min(wanted.count, 290)
     }
 
     /// The number of a field; added if it is new.
@@ -70,20 +95,28 @@ final class FieldTable {
         }
     }
 
-    /// Gives names to the fields that this page brought, in byte order. True if there were any.
-    func nameNewFields() -> Bool {
-        guard !unnamed.isEmpty else { return false }
-        let order = unnamed.sorted {
-            fields[Int($0)].name.lexicographicallyPrecedes(fields[Int($1)].name)
+    /// Gives names to the fields that this page brought, in byte order. Fields of a record that did not become whole wait.
+    ///
+    /// - Parameter isUsed: whether a field belongs to a record of the page.
+    func nameNewFields(_ isUsed: (Int32) -> Bool) {
+        guard !unnamed.isEmpty else { return }
+        let used = unnamed.filter(isUsed)
+        guard !used.isEmpty else { return }
+        let order = used.sorted { fields[Int($0)].name.lexicographicallyPrecedes(fields[Int($1)].name) }
+        for number in order {
+            let index = Int(number)
+            let field = String(decoding: fields[index].name, as: UTF8.self)
+            let base = ColumnNaming.unique(ColumnNaming.sanitized(field)) { takenBases.contains($0) }
+            takenBases.insert(base.lowercased())
+            give(field: index, ColumnNaming.unique(wanted(base)) { taken.contains($0) })
+            newColumns.append(ColumnName(field: field, base: base, column: fields[index].column))
         }
-        for index in order {
-            let field = String(decoding: fields[Int(index)].name, as: UTF8.self)
-            name(field: Int(index), base: ColumnNaming.sanitized(field), isNew: true)
-        }
-        unnamed.removeAll(keepingCapacity: true)
+        unnamed.removeAll { !fields[Int($0)].column.isEmpty }
         rankColumns()
-        return true
     }
+
+    /// True if there are fields without a column.
+    var hasUnnamedFields: Bool { !unnamed.isEmpty }
 
     /// Columns named since the last call, to be stored with the page.
     func takeNewColumns() -> [ColumnName] {
@@ -113,11 +146,7 @@ final class FieldTable {
         buckets[bucket] = Int32(number)
     }
 
-    private func name(field index: Int, base: String, isNew: Bool) {
-        let renamed = renames[base]
-        var assigned = base
-        if isNew, renamed == nil { assigned = ColumnNaming.unique(base) { taken.contains($0) } }
-        let column = ColumnNaming.unique(renames[assigned] ?? assigned) { taken.contains($0) }
+    private func give(field index: Int, _ column: String) {
         taken.insert(column.lowercased())
         fields[index].column = column
         let buffer = ByteBuffer(capacity: column.utf8.count + 4)
@@ -125,10 +154,6 @@ final class FieldTable {
         buffer.appendJSONString(column)
         buffer.append(UInt8(ascii: ":"))
         fields[index].opening = buffer.array
-        if isNew {
-            let field = String(decoding: fields[index].name, as: UTF8.self)
-            newColumns.append(ColumnName(field: field, base: assigned, column: column))
-        }
     }
 
     private func rankColumns() {

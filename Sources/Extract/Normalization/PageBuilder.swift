@@ -104,9 +104,18 @@ final class PageBuilder {
 
     /// Appends one row for each record to the batch. Fields new in this page have their columns afterwards.
     func assemble(into batch: RowBatch) {
-        _ = fields.nameNewFields()
+        nameNewFields()
         for record in records { assemble(record, into: batch) }
         row.shrink(to: 1 << 20)
+    }
+
+    private func nameNewFields() {
+        guard fields.hasUnnamedFields else { return }
+        var used: Set<Int32> = []
+        for record in records {
+            for slot in slots[record.slots] { used.insert(slot.field) }
+        }
+        fields.nameNewFields(used.contains)
     }
 
     /// The `_extracted_at` of the last row made.

@@ -47,6 +47,6 @@ extension [String: String] {
     func cellFormat(prefix: String) -> CellFormat {
         if self[prefix + "timestampOutputFormat"] == "ISO8601_STRING" { return .iso8601 }
         if self[prefix + "timestampOutputFormat"] == "INT64" { return .microseconds }
-        return self[prefix + "useInt64Timestamp"] == "true" ? .microseconds : .seconds
+        return self[prefix + "useInt64Timestamp"]?.lowercased() == "true" ? .microseconds : .seconds
     }
 }

@@ -106,11 +106,14 @@ struct TableStatistics: Sendable {
     var bufferedRows: Int
     /// Arrival of the oldest row in the buffer, microseconds since 1970.
     var oldestBuffered: Int64?
-    var averageRowBytes = 500
+    /// A guess: nobody measures rows here.
+    static let averageRowBytes = 500
+
+    var totalBytes: Int { (rows + bufferedRows) * Self.averageRowBytes }
 
     var members: [JSONMember] {
         var result: [JSONMember] = [
-            JSONMember("numBytes", .string(String(rows * averageRowBytes))), JSONMember("numLongTermBytes", "0"),
+            JSONMember("numBytes", .string(String(rows * Self.averageRowBytes))), JSONMember("numLongTermBytes", "0"),
             JSONMember("numRows", .string(String(rows))),
         ]
         if bufferedRows > 0 {
@@ -118,7 +121,7 @@ struct TableStatistics: Sendable {
                 JSONMember(
                     "streamingBuffer",
                     [
-                        "estimatedBytes": .string(String(bufferedRows * averageRowBytes)),
+                        "estimatedBytes": .string(String(bufferedRows * Self.averageRowBytes)),
                         "estimatedRows": .string(String(bufferedRows)),
                         "oldestEntryTime": .string(String((oldestBuffered ?? 0) / 1000)),
                     ]))

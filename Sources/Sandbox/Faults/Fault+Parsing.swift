@@ -9,6 +9,7 @@ extension Fault {
         switch kind {
         case .rowError, .loseRows, .newTableDelay, .loseNewTable, .schemaDelay, .dedupeWindow:
             operations = [.insertAll]
+        case .pendingJob: operations = [.query]
         default: break
         }
         if case .truncate = kind { moment = .after }
@@ -72,7 +73,7 @@ extension Fault {
     private static let flags: [(String, Kind)] = [
         ("accept-then-drop-reply", .drop), ("drop-before-accept", .drop), ("reset", .reset), ("truncate", .truncate),
         ("garbage", .garbage), ("raw-garbage", .rawGarbage), ("stopped", .rowError("stopped")),
-        ("lose-rows", .loseRows),
+        ("lose-rows", .loseRows), ("pending-job", .pendingJob),
     ]
 
     private static func operations(_ text: String, _ fields: SpecFields) throws(SandboxError) -> Set<Operation>? {

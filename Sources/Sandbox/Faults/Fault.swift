@@ -17,6 +17,7 @@ package struct Fault: Sendable, Equatable {
         case schemaDelay(Duration)
         case dedupeWindow(Duration)
         case deny
+        case pendingJob
         case seed(UInt64)
     }
 

@@ -12,6 +12,8 @@ struct FaultInjector: Sendable {
         var loseNewTable: Duration = .zero
         var schemaDelay: Duration = .zero
         var dedupeWindow: Duration?
+        /// A query's first reply says `jobComplete: false`.
+        var leavesJobPending = false
         /// The specs of the faults that struck, for the log.
         var applied: [String] = []
     }
@@ -67,6 +69,7 @@ struct FaultInjector: Sendable {
         case .loseNewTable(let duration): decision.loseNewTable = max(decision.loseNewTable, duration)
         case .schemaDelay(let duration): decision.schemaDelay = max(decision.schemaDelay, duration)
         case .dedupeWindow(let duration): decision.dedupeWindow = duration
+        case .pendingJob: decision.leavesJobPending = true
         case .seed: break
         }
     }
