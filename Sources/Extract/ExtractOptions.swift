@@ -12,6 +12,8 @@ package struct ExtractOptions: Sendable {
     package var patience: Duration? = .seconds(60)
     /// Wait for room in the spool without end: a shipper is at work beside.
     package var waitsForRoom = false
+    /// The longest first pause after a transient error; later ones double it.
+    package var firstPause = Duration.milliseconds(500)
     package var allowsMassDelete = false
     /// `spool.max_size` in bytes; 0 for no limit.
     package var maximumSpoolBytes: Int64 = 0

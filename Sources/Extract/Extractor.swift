@@ -151,7 +151,7 @@ package struct Extractor: Sendable {
     /// Calls the source again after transient errors, with growing pauses, until it has made no progress for the patience.
     private func readWithPatience(_ context: RunContext, _ source: any Source) async throws -> Bool {
         let clock = ContinuousClock()
-        var backoff = Backoff()
+        var backoff = Backoff(first: options.firstPause)
         var lastProgress = clock.now
         var recordsThen = -1
         while true {
@@ -161,7 +161,7 @@ package struct Extractor: Sendable {
                 if context.rowsRead != recordsThen {
                     recordsThen = context.rowsRead
                     lastProgress = clock.now
-                    backoff = Backoff()
+                    backoff = Backoff(first: options.firstPause)
                 }
                 var pause = backoff.next(retryAfter: error.retryAfter)
                 if let patience = options.patience {

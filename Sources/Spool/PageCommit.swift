@@ -64,5 +64,9 @@ package struct AppendResult: Sendable, Equatable {
     package var unchanged = 0
     package var deletes = 0
 
-    package init() {}
+    package init(spooled: Int = 0, unchanged: Int = 0, deletes: Int = 0) {
+        self.spooled = spooled
+        self.unchanged = unchanged
+        self.deletes = deletes
+    }
 }

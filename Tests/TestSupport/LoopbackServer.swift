@@ -146,8 +146,9 @@ package final class LoopbackServer: Sendable {
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let code = withUnsafeMutablePointer(to: &address) { pointer in
+            // Room for every connection of a test at once: beyond it the kernel resets some.
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard bind(descriptor, address, length) == 0, Glibc.listen(descriptor, 64) == 0,
+                guard bind(descriptor, address, length) == 0, Glibc.listen(descriptor, 1024) == 0,
                     getsockname(descriptor, address, &length) == 0
                 else { return errno }
                 return 0

@@ -28,6 +28,7 @@ final class FirestoreAnswerReader {
     private var needed = 0
     private var state = State.start
     private let lastDocument = ByteBuffer(capacity: 256)
+    private let currentDocument = ByteBuffer(capacity: 256)
 
     private enum State {
         case start
@@ -61,6 +62,7 @@ final class FirestoreAnswerReader {
         guard buffer.count >= needed else { return nil }
         var reader = JSONReader(buffer.base, count: buffer.count, at: offset)
         let mark = page.mark
+        currentDocument.removeAll()
         do {
             let element = try readElement(&reader)
             offset = reader.at
@@ -68,7 +70,9 @@ final class FirestoreAnswerReader {
             return element
         } catch let error as JSONSyntaxError {
             page.goBack(to: mark)
-            guard error.kind == .endOfInput else { throw malformed("\(error)") }
+            guard error.kind == .endOfInput else {
+                throw malformed("\(JSONSyntaxError(error.kind, at: error.offset - offset))")
+            }
             needed = buffer.count + max(1, (buffer.count - offset) / 2)
             return nil
         } catch let error as FirestoreNormalizer.MalformedValue {
@@ -83,15 +87,28 @@ final class FirestoreAnswerReader {
         needed = 0
         if state != .end, let element = try next() { return element }
         guard state == .end else {
-            let last = lastDocument.count == 0 ? "the beginning" : "document \(lastDocument.string)"
+            let last = lastDocument.count == 0 ? "its beginning" : "document \(lastDocument.string)"
             throw ExtractError(.unavailable, "the answer while reading \(subject) was cut off after \(last)")
+        }
+        // Every true answer names its time, also one without documents: an empty one must not look like an empty collection.
+        guard !readTime.isEmpty else {
+            throw ExtractError(.unavailable, "the answer while reading \(subject) was empty: it did not even name its readTime")
         }
         return nil
     }
 
+    /// Names the document at fault, or the one before it where its name is not known yet.
     private func malformed(_ reason: String) -> ExtractError {
-        ExtractError(
-            .malformed, "reading \(subject) gave a malformed answer after document \(lastDocument.string): \(reason)",
+        let place =
+            if currentDocument.count > 0 {
+                "document \(currentDocument.string) is malformed"
+            } else if lastDocument.count > 0 {
+                "the answer is malformed after document \(lastDocument.string)"
+            } else {
+                "the answer is malformed at its beginning"
+            }
+        return ExtractError(
+            .malformed, "reading \(subject) failed: \(place): \(reason)",
             hint: "run the same command again; if it stays, report the document")
     }
 
@@ -109,7 +126,8 @@ final class FirestoreAnswerReader {
                     // Some errors come as a bare object where an array belongs.
                     let object = try reader.readValue()
                     state = .end
-                    return object["error"].map(Element.error) ?? .progress
+                    if let error = object["error"] { return .error(error) }
+                    throw FirestoreNormalizer.MalformedValue(reason: "an object stands for the array", offset: offset)
                 }
                 try reader.expect(UInt8(ascii: "["))
                 let isEmpty = try reader.peek() == UInt8(ascii: "]")
@@ -157,6 +175,7 @@ final class FirestoreAnswerReader {
             let key = try reader.readKey()
             if reader.matches(key, "name") {
                 document.name = try readName(&reader)
+                currentDocument.append(page.values.bytes(document.name))
             } else if reader.matches(key, "fields") {
                 if let normalizer {
                     try normalizer.readFields(&reader)
