@@ -20,7 +20,7 @@ for case in cases:
     request = AWSRequest(
         method=case["method"], url=case["url"], headers=dict(case["headers"]), data=case["body"].encode()
     )
-    credentials = Credentials(case["id"], case["secret"], case["token"])
+    credentials = Credentials(case["id"], case["secret"], case.get("token"))
     signer = S3SigV4Auth if case["service"] == "s3" else SigV4Auth
     request.context["timestamp"] = case["time"]
     request.context["payload_signing_enabled"] = True
