@@ -19,6 +19,8 @@ package final class RunContext {
     private(set) var watermark: Watermark?
     /// Look every row up that may have been spooled before, in a temporary index over the stream's rows.
     var usesTemporaryIndex = false
+    /// A key that this run meets a second time is an error of the configuration, not another version.
+    var refusesRepeatedKeys = false
     /// Read every record once, whatever the watermark says.
     let readsEverything: Bool
     /// Notes of the source about the stream, kept with the stream's position.
@@ -110,6 +112,7 @@ package final class RunContext {
     /// Stores the page gathered so far and where the run stands after it, in one transaction; then empties the page.
     func commit(_ progress: Progress) async throws {
         batch.removeAll()
+        let versions = try await VersionSettlement(run: self).settle()
         page.assemble(into: batch)
         if page.clockWasBehind {
             warn(
@@ -124,6 +127,9 @@ package final class RunContext {
         commit.findings = progress.findings
         commit.settledFindings = progress.settledFindings
         commit.usesTemporaryIndex = usesTemporaryIndex
+        commit.seenKeys = versions.seenKeys
+        commit.equalRows = versions.equalRows
+        commit.unchanged = versions.unchanged
         commit.newColumns = page.fields.takeNewColumns()
         commit.rowsRead = uncommittedRecords
         commit.sourceReads = uncommittedReads
@@ -156,7 +162,7 @@ package final class RunContext {
 
     /// Makes the temporary index for a run that starts further back than what is known of spooled rows.
     func lookUpSpooledRows() async throws {
-        guard state.hasRows else { return }
+        guard state.hasRows || result.spooled > 0 else { return }
         if try await store.indexSpooledRows(stream: state.number) {
             warn(
                 "retired_rows",

@@ -68,6 +68,7 @@ extension SpoolStore {
                 arguments: [status.rawValue, Timestamp.now().microseconds, warnings, error, run.number])
             guard database.changesCount == 1, status != .interrupted, status != .running else { return }
             try database.execute(sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [run.streamNumber])
+            try database.execute(sql: "DELETE FROM equal_rows WHERE stream_no = ?", arguments: [run.streamNumber])
             guard status == .complete else { return }
             // A run with a temporary index has now seen every row, so what it noted is all there is from there on.
             try database.execute(

@@ -175,7 +175,15 @@ extension SpoolStore {
             key BLOB NOT NULL,
             version BLOB,
             changes INTEGER NOT NULL DEFAULT 0,
+            seen_run INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (stream_no, key)
+        ) WITHOUT ROWID;
+        CREATE TABLE equal_rows (
+            stream_no INTEGER NOT NULL,
+            scope BLOB NOT NULL,
+            hash BLOB NOT NULL,
+            rows INTEGER NOT NULL,
+            PRIMARY KEY (stream_no, scope, hash)
         ) WITHOUT ROWID;
         CREATE TABLE scan_findings (
             stream_no INTEGER NOT NULL,

@@ -63,7 +63,7 @@ extension SpoolStore {
                 UPDATE stream_defs SET watermark_value = NULL, watermark_key = NULL, watermark_sort = NULL,
                     watermark_updated_at = NULL, recent_from = NULL, notes = NULL WHERE stream_no = ?
                 """, arguments: [number])
-        for table in ["recent_ids", "known_versions", "scan_findings"] {
+        for table in ["recent_ids", "known_versions", "scan_findings", "equal_rows"] {
             try database.execute(sql: "DELETE FROM \(table) WHERE stream_no = ?", arguments: [number])
         }
         try abandonRuns(stream: number, database)
@@ -99,6 +99,7 @@ extension SpoolStore {
                 WHERE stream_no = ? AND status IN ('running', 'interrupted')
                 """, arguments: [Timestamp.now().microseconds, number])
         try database.execute(sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [number])
+        try database.execute(sql: "DELETE FROM equal_rows WHERE stream_no = ?", arguments: [number])
     }
 
     static func streamNumber(_ name: String, _ database: Database) throws -> Int64? {
