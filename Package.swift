@@ -27,7 +27,11 @@ let rooms: [Target] = [
         dependencies: ["JSONBytes", "CCurl", "COpenSSL"],
         exclude: ["CCurl", "COpenSSL"],
         swiftSettings: settings),
-    .target(name: "Extract", dependencies: ["JSONBytes", "Spool", "Transport"], swiftSettings: settings),
+    .target(
+        name: "Extract",
+        dependencies: ["JSONBytes", "Spool", "Transport", "CLibpq", "CMariaDB"],
+        exclude: ["Postgres/CLibpq", "MySQL/CMariaDB"],
+        swiftSettings: settings),
     .target(
         name: "Ship",
         dependencies: ["JSONBytes", "Spool", "Transport", "CDeflate"],
@@ -63,6 +67,12 @@ let systemLibraries: [Target] = [
         providers: [.apt(["libssl-dev"])]),
     .systemLibrary(
         name: "CZlib", path: "Sources/Spool/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(
+        name: "CLibpq", path: "Sources/Extract/Postgres/CLibpq", pkgConfig: "libpq",
+        providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(
+        name: "CMariaDB", path: "Sources/Extract/MySQL/CMariaDB", pkgConfig: "libmariadb",
+        providers: [.apt(["libmariadb-dev"])]),
     .systemLibrary(
         name: "CDeflate", path: "Sources/Ship/CDeflate", pkgConfig: "libdeflate",
         providers: [.apt(["libdeflate-dev"])]),

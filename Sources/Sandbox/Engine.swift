@@ -75,7 +75,29 @@ final class Engine: Sendable {
         let logged = entry
         state.withLock { $0.log.append(logged) }
         pause.wait(decision.delayAfter)
-        return reply
+        // api-performance page: only with both headers.
+        guard case .response(let response) = reply, request.headers["accept-encoding"]?.contains("gzip") ?? false,
+            entry.userAgent?.contains("gzip") ?? false
+        else { return reply }
+        return .response(response.gzipped)
+    }
+
+    var uploadLimit: Int? { state.withLock { $0.faults.uploadLimit } }
+
+    /// Notes a request whose connection was reset while its body came.
+    func logCutUpload(_ method: String, _ path: String, received: Int) {
+        var entry = LoggedRequest()
+        entry.time = clock.now
+        entry.method = method
+        entry.path = path
+        let segments = path.split(separator: "/").map { percentDecoded(String($0)) }
+        let route = Route(method: method, segments: segments)
+        entry.operation = route?.operation ?? .unknown
+        entry.table = route?.tableKey
+        entry.wireBytes = received
+        entry.faults = ["cut-upload"]
+        let logged = entry
+        state.withLock { $0.log.append(logged) }
     }
 
     private func answer(
@@ -193,6 +215,8 @@ final class InterruptiblePause: Sendable {
         defer { condition.unlock() }
         while !isCancelled.load(ordering: .acquiring), condition.wait(until: end) {}
     }
+
+    func reset() { isCancelled.store(false, ordering: .releasing) }
 
     func cancel() {
         condition.lock()

@@ -52,6 +52,9 @@ final class RequestPacker: @unchecked Sendable {
     var limits: Limits
     /// A resend has its rows, however many and large they are.
     var isUnlimited = false
+    /// For forecasts: count rescued values by column.
+    var countsRescued = false
+    private(set) var rescuedByColumn: [String: Int] = [:]
 
     private static let head: StaticString =
         #"{"kind":"bigquery#tableDataInsertAllRequest","skipInvalidRows":true,"ignoreUnknownValues":false,"rows":["#
@@ -101,6 +104,7 @@ final class RequestPacker: @unchecked Sendable {
                 return .added
             }
             request.rescued += rescued
+            if countsRescued, rescued > 0 { countRescued(encoding) }
         }
         if row.transientAttempts > 0 {
             request.transientAttempts[request.rows.count] = (row.transientAttempts, row.firstTransientAt)
@@ -108,6 +112,13 @@ final class RequestPacker: @unchecked Sendable {
         request.rows.append(row.id)
         request.last = row.id
         return .added
+    }
+
+    private func countRescued(_ encoding: ShapeEncoding) {
+        guard case .members(let members) = encoding else { return }
+        for place in encoder.rescuedMembers {
+            rescuedByColumn[String(decoding: members[place].name, as: UTF8.self), default: 0] += 1
+        }
     }
 
     private func exclude(_ row: RowID, _ reason: String, _ message: String) {

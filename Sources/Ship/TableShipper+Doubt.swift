@@ -1,11 +1,13 @@
 internal import Spool
 
 extension TableShipper {
+    private static let fewestIDsPerQuestion = 200
+
     /// True if requests are in doubt that are not about to be sent again.
     func hasDoubt() async throws -> Bool {
         for state in routes {
             let doubtful = try await shared.spool.requests(of: state.route, in: [.inDoubt])
-            if doubtful.contains(where: { waiting[$0.id] == nil }) { return true }
+            if doubtful.contains(where: { !hasInHand($0.id) }) { return true }
         }
         return false
     }
@@ -55,14 +57,12 @@ extension TableShipper {
         var rows = 0
         for state in routes {
             for request in try await shared.spool.requests(of: state.route, in: [.inDoubt]) {
-                guard waiting[request.id] == nil, inFlight[request.id] == nil,
-                    askedInRound?.contains(request.id) != true
-                else { continue }
+                guard !hasInHand(request.id), askedInRound?.contains(request.id) != true else { continue }
                 if request.doubt == .settling, keeper.isSettling, !isIdle {
                     hasSettlingDoubt = true
                     continue
                 }
-                guard chosen.isEmpty || rows + request.rows <= Verification.idsPerQuestion else { return chosen }
+                guard chosen.isEmpty || rows + request.rows <= idsPerQuestion else { return chosen }
                 chosen.append(request)
                 rows += request.rows
             }
@@ -79,7 +79,7 @@ extension TableShipper {
         var rows = 0
         for state in routes {
             for request in try await shared.spool.requests(of: state.route, in: [.inDoubt])
-            where waiting[request.id] == nil && inFlight[request.id] == nil {
+            where !hasInHand(request.id) {
                 rows += request.rows
                 waiting[request.id] = WaitingRequest(
                     id: request.id, route: request.route, isRange: request.range != nil, rows: request.rows,
@@ -138,6 +138,8 @@ extension TableShipper {
             break
         }
         fail(.question, error.message)
+        // It may have been too large for a proxy, or too much for the time.
+        idsPerQuestion = max(idsPerQuestion / 2, Self.fewestIDsPerQuestion)
         questionAttempts += 1
         questionDue = now + configuration.retry.delay(attempt: questionAttempts, retryAfter: error.retryAfter)
     }

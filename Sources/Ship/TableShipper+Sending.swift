@@ -12,6 +12,8 @@ extension TableShipper {
     static let resendWindow: Duration = .seconds(30)
     /// An answer that took longer than this, and far longer than usual, counts as a sign of too many requests.
     private static let slowAnswer = 5.0
+    /// Bodies do not get smaller than this, whatever is refused.
+    private static let leastBytesPerRequest = 16 << 10
     /// How old the last look may be when rows are about to be rejected for what they are.
     private static let looksOften: Duration = .seconds(5)
 
@@ -37,6 +39,7 @@ extension TableShipper {
             return
         }
         for resend in preparation.resends { waiting[resend.id] = nil }
+        resending = Set(preparation.resends.map(\.id))
         packer.limits.bytes = bytesPerRequest
         isPreparing = true
         let spool = shared.spool
@@ -278,7 +281,7 @@ extension TableShipper {
             decision.needsScan = true
         }
         tally(verdict, outgoing, &decision)
-        follow(verdict.advice, outgoing)
+        follow(verdict, outgoing)
         if verdict.isProgress {
             recover()
         } else if verdict.advice != .proceed, verdict.advice != .split, verdict.advice != .cancelled {
@@ -302,13 +305,18 @@ extension TableShipper {
         }
     }
 
-    private func follow(_ advice: Verdict.Advice, _ outgoing: Outgoing) {
-        switch advice {
-        case .proceed, .retry, .slowDown, .cancelled:
+    private func follow(_ verdict: Verdict, _ outgoing: Outgoing) {
+        switch verdict.advice {
+        case .proceed:
+            // Carefully back to what is configured, below what was refused.
+            let limit = min(configuration.maximumRequestBytes, refusedBytes.map { $0 / 4 * 3 } ?? .max)
+            bytesPerRequest = max(bytesPerRequest, min(limit, bytesPerRequest + bytesPerRequest / 8))
+        case .retry, .slowDown, .cancelled:
             break
         case .split:
-            // What is refused at this size is refused at this size again.
-            bytesPerRequest = max(min(bytesPerRequest, outgoing.packed.bytes / 2), 16 << 10)
+            bytesPerRequest = max(min(bytesPerRequest, outgoing.packed.bytes / 2), Self.leastBytesPerRequest)
+            // A connection that was cut may have been cut for another reason; what was refused for its size is refused again.
+            if verdict.rest == .pending { refusedBytes = min(refusedBytes ?? .max, outgoing.packed.bytes) }
         case .lookAtTable:
             needsLook = true
             insertDisagrees = true

@@ -85,6 +85,8 @@ final class TableShipper {
     // What is under way beside the loop.
     var inFlight: [RequestID: Outgoing] = [:]
     var isPreparing = false
+    /// Requests that are being prepared to be sent again.
+    var resending: Set<RequestID> = []
     var isWriting = false
     var isAsking = false
     var isAwaitingRoom = false
@@ -100,6 +102,8 @@ final class TableShipper {
     var plan: TablePlan?
     var packer: RequestPacker?
     var bytesPerRequest: Int
+    /// The smallest body that was refused for its size.
+    var refusedBytes: Int?
     var needsPlan = true
     var needsLook = true
     var lookedAt: Duration?
@@ -125,6 +129,7 @@ final class TableShipper {
     /// A round of questions goes through all requests in doubt once.
     var askedInRound: Set<RequestID>?
     var questionDue: Duration = .zero
+    var idsPerQuestion = Verification.idsPerQuestion
     var questionAttempts = 0
 
     // Failing.
@@ -160,6 +165,11 @@ final class TableShipper {
     var isQuiet: Bool {
         inFlight.isEmpty && !isPreparing && !isWriting && !isAsking && unsettled.isEmpty && ready.isEmpty
             && postponed.isEmpty
+    }
+
+    /// The loop has this request in hand, whatever the spool says of it at the moment.
+    func hasInHand(_ id: RequestID) -> Bool {
+        waiting[id] != nil || inFlight[id] != nil || resending.contains(id) || ready.contains { $0.id == id }
     }
 
     /// Nothing may be sent: accepted rows could be lost, and BigQuery can't be asked about them.
@@ -227,6 +237,7 @@ final class TableShipper {
         switch event {
         case .prepared(let result, let granted):
             isPreparing = false
+            resending = []
             take(prepared: try result.get(), granted: granted)
         case .answered(let answer):
             take(answer)
@@ -383,7 +394,7 @@ final class TableShipper {
         mustScan = false
         for index in routes.indices {
             let open = try await shared.spool.requests(of: routes[index].route, in: [.pending, .inDoubt])
-            for request in open where waiting[request.id] == nil && inFlight[request.id] == nil {
+            for request in open where !hasInHand(request.id) {
                 guard request.state == .pending else {
                     if request.doubt == .settling { hasSettlingDoubt = true } else { hasFreshDoubt = true }
                     continue

@@ -49,8 +49,8 @@ struct Verdict: Sendable, Equatable {
     /// A row is given up after so many transient refusals, when the first is at least `transientAge` ago.
     static let maximumTransientAttempts = 20
     static let transientAge: Duration = .seconds(3600)
-    /// A connection cut while a body of at least this size was on its way may be the server's way to say 413.
-    static let largeBody = 1 << 20
+    /// A connection cut while a body of at least this size was on its way may be the way of a server or a proxy to say 413.
+    static let largeBody = 64 << 10
 
     init(rest: Settlement.Rest, advice: Advice, counts: Bool = true, httpStatus: Int? = nil, error: String? = nil) {
         self.rest = rest

@@ -70,6 +70,14 @@ struct FaultTests {
         #expect(reply.text.hasPrefix("<html"))
     }
 
+    @Test func `a large upload is cut while it is sent`() throws {
+        let bench = try bench("cut-upload=200KiB")
+        let row = "{\"n\":\"\(String(repeating: "1", count: 400_000))\"}"
+        #expect(try bench.insert(row: row).raw.isEmpty)
+        #expect(bench.state.requests.map(\.faults) == [["cut-upload"]])
+        #expect(try bench.insert(row: "{\"n\":1}").status == 200)
+    }
+
     @Test func `a stall delays the reply`() throws {
         let bench = try bench("stall=30ms")
         let clock = ContinuousClock()
@@ -94,6 +102,18 @@ struct FaultTests {
         // The reply may or may not get out, but the stop came back and the row's fate is known.
         #expect(reply != nil)
         #expect(bench.state.requestsInFlight == 0)
+    }
+
+    @Test func `a sandbox that comes back has its port and its rows`() throws {
+        let bench = try bench()
+        _ = try bench.insert(row: "{\"n\":1}")
+        let port = bench.server.port
+        bench.server.stop()
+        #expect(throws: PlainClient.ConnectionFailed.self) { try bench.insert(row: "{\"n\":2}") }
+        try bench.server.start()
+        #expect(bench.server.port == port)
+        #expect(try bench.insert(row: "{\"n\":3}").status == 200)
+        #expect(try bench.state.rows(of: "t") == [["n": 1], ["n": 3]])
     }
 
     @Test func `faults strike after, at most times, at a rate, on one operation and table`() throws {

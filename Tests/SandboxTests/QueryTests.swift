@@ -44,6 +44,37 @@ struct QueryTests {
     }
 
     static let examples: [Example] = [
+        Example(sql: "SELECT s.n FROM (SELECT n, _path FROM d.t) s WHERE s.n > 1", expected: [["2"]]),
+        Example(sql: "SELECT COUNT(*) FROM (SELECT DISTINCT _path FROM d.t) AS x", expected: [["2"]]),
+        Example(
+            sql:
+                "SELECT _path, COUNT(DISTINCT _insert_id) AS c FROM d.t GROUP BY 1 HAVING c > 1 ORDER BY COUNT(*) DESC",
+            expected: [["a", "2"]]),
+        Example(
+            sql: "SELECT a._path, b.n FROM d.t a LEFT JOIN d.t AS b ON a._path = b._path AND b.n = 2 WHERE a.n IS NULL",
+            expected: [["b", nil]]),
+        Example(
+            sql: "SELECT n FROM d.t AS o WHERE EXISTS (SELECT 1 FROM d.t i WHERE i._path = o._path AND i.n > o.n)",
+            expected: [["1"]]),
+        Example(sql: "SELECT n FROM d.t WHERE n NOT IN (1, 7) AND NOT (flag IS TRUE)", expected: [["2"]]),
+        Example(
+            sql: "SELECT _insert_id FROM d.t WHERE n > 1 OR (n = 1 AND _path >= 'a') ORDER BY n, _path LIMIT 1000",
+            expected: [["i1"], ["i2"]]),
+        Example(sql: "SELECT (SELECT MAX(n) FROM d.t) - 1 AS y, 'it\\'s' || \"x\" FROM d.t LIMIT 0", expected: []),
+        Example(
+            sql: "SELECT LAG(n) OVER (ORDER BY _extracted_at) FROM d.t ORDER BY _extracted_at",
+            expected: [[nil], ["1"], ["2"]], types: ["INTEGER"]),
+        Example(
+            sql:
+                "SELECT TIMESTAMP_DIFF(MAX(_updated_at), MIN(_updated_at), HOUR), EXTRACT(YEAR FROM MIN(day)) FROM d.t",
+            expected: [["47", "2026"]]),
+        Example(
+            sql: "SELECT t.* EXCEPT (tags, x) REPLACE (n * 10 AS n) FROM d.t WHERE n = 1",
+            expected: [
+                [
+                    "a", "1767225600000001", "1767225600000001", "upsert", "i1", "10", "1.1", "true", "2026-01-31",
+                ]
+            ]),
         Example(sql: "SELECT COUNT(*) FROM d.t", expected: [["3"]], types: ["INTEGER"]),
         Example(sql: "SELECT COUNT(*) AS n FROM `p.d.t` WHERE n IS NULL", expected: [["1"]]),
         Example(sql: "SELECT COUNTIF(n IS NULL), COUNT(n), SUM(n) FROM d.t", expected: [["1", "2", "3"]]),
@@ -184,6 +215,16 @@ struct QueryTests {
         }
     }
 
+    @Test func `a query that is nested or chained without end is refused, a long list is not`() throws {
+        let bench = try benchWithRows()
+        let deep = String(repeating: "(", count: 2000) + "1" + String(repeating: ")", count: 2000)
+        #expect(try bench.query("SELECT \(deep)").message?.hasPrefix("The query is nested too deeply") == true)
+        let chain = Array(repeating: "TRUE", count: 2000).joined(separator: " AND ")
+        #expect(try bench.query("SELECT \(chain)").message?.hasPrefix("The expression is too long") == true)
+        let list = (0..<3000).map { "'\($0)'" }.joined(separator: ", ")
+        #expect(cells(try bench.query("SELECT COUNT(*) FROM d.t WHERE _path IN ('a', \(list))")) == [["2"]])
+    }
+
     @Test func `a query is legacy SQL unless it says otherwise`() throws {
         let bench = try benchWithRows()
         let reply = try bench.client.send("POST", bench.base + "/queries", ["query": "SELECT n FROM `p.d.t`"])
@@ -234,6 +275,40 @@ struct QueryTests {
             ])
         let insert = try bench.insert(row: "{\"n\":1}", into: "t_latest")
         #expect(insert.status == 400)
+    }
+
+    @Test func `views and queries are read in process in the forms of rows`() throws {
+        let bench = try benchWithRows()
+        let rows = try bench.state.query("SELECT n, _updated_at, flag FROM d.t WHERE n = 1", project: "p")
+        #expect(rows == [["n": 1, "_updated_at": "2026-01-01T00:00:00.000001Z", "flag": true]])
+        #expect(throws: (any Error).self) { try bench.state.query("SELECT nope FROM d.t", project: "p") }
+    }
+
+    @Test func `a table that asks for a filter over its partitions gets one`() throws {
+        let bench = try Bench()
+        try bench.makeTable(
+            "q", "at TIMESTAMP",
+            members: [
+                JSONMember("timePartitioning", ["type": "DAY", "field": "at"]),
+                JSONMember("requirePartitionFilter", true),
+            ])
+        #expect(try bench.query("SELECT COUNT(*) FROM d.q WHERE at > '2026-01-01'").status == 200)
+        #expect(
+            try bench.query("SELECT COUNT(*) FROM d.q").message
+                == "Cannot query over table 'p.d.q' without a filter over column(s) 'at' that can be used for partition elimination"
+        )
+    }
+
+    @Test func `a reply is compressed for clients that ask for it in both headers`() throws {
+        let bench = try benchWithRows()
+        let path = bench.base + "/datasets/d/tables/t"
+        let plain = try bench.client.send("GET", path, [], headers: ["Accept-Encoding": "gzip"])
+        #expect(plain.headers["content-encoding"] == nil)
+        let reply = try bench.client.send(
+            "GET", path, [], headers: ["Accept-Encoding": "gzip", "User-Agent": "tool (gzip)"])
+        #expect(reply.headers["content-encoding"] == "gzip")
+        #expect(reply.body.starts(with: [0x1F, 0x8B]))
+        #expect(reply.isComplete)
     }
 
     @Test func `microseconds survive with integer timestamps and seconds are floats without`() throws {

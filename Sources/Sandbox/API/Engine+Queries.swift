@@ -47,6 +47,13 @@ extension Engine {
         return SQLCompiler(catalog: catalog, parameters: parameters, now: clock.now)
     }
 
+    /// Runs a query for a test in the same process.
+    func run(_ sql: String, project: String) throws(APIError) -> ([FieldSchema], [[SQLValue]]) {
+        let compiler = compiler(project: project, parameters: [:], location: nil)
+        let compiled = try compiler.compile(sql)
+        return (compiled.fields, try store.run(compiled, compiler.arguments))
+    }
+
     // MARK: jobs.query
 
     private func runQuery(_ call: APICall) throws(APIError) -> HTTPResponse {

@@ -10,6 +10,8 @@ struct TableRecord: Sendable {
     }
 
     let key: TableKey
+    /// Tells a table from an earlier one of the same name.
+    let incarnation = UInt64.random(in: .min ... .max)
     /// The members of `settable` that were given, in the order given.
     var members: [JSONMember]
     var location: String
@@ -56,6 +58,10 @@ struct TableRecord: Sendable {
 
     /// The column that rows are partitioned by in time.
     var partitionField: String? { self["timePartitioning"]?["field"]?.stringValue }
+
+    var requiresPartitionFilter: Bool {
+        self["requirePartitionFilter"] == true || self["timePartitioning"]?["requirePartitionFilter"] == true
+    }
 
     mutating func setFields(_ fields: [FieldSchema], at now: Int64) {
         layout = TableLayout(key, fields)

@@ -18,6 +18,8 @@ package struct Fault: Sendable, Equatable {
         case dedupeWindow(Duration)
         case deny
         case pendingJob
+        /// The connection is reset once more bytes of a body than these have come.
+        case cutUpload(Int)
         case seed(UInt64)
     }
 

@@ -29,6 +29,12 @@ enum SQLAggregates {
         return nil
     }
 
+    /// Whether a column of the name is in it.
+    static func mentions(_ name: String, in expression: SQLExpression) -> Bool {
+        if case .name(let path, _) = expression, path.last?.lowercased() == name.lowercased() { return true }
+        return children(expression).contains { mentions(name, in: $0) }
+    }
+
     private static func children(_ expression: SQLExpression) -> [SQLExpression] {
         switch expression {
         case .unary(_, let inner), .isNull(let inner), .isBoolean(let inner, _), .cast(let inner, _, _, _),

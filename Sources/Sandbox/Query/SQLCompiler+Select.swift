@@ -12,6 +12,7 @@ extension SQLCompiler {
         let scope = SQLScope(parent: parent)
         var sql = ""
         if let from = select.from { sql += " FROM \(try compile(from, into: scope))" }
+        try checkPartitionFilter(select)
         if let filter = select.filter { sql += " WHERE \(try boolean(filter, clause: "WHERE", in: scope))" }
 
         var aliases: [String: SQLExpression] = [:]
@@ -59,6 +60,18 @@ extension SQLCompiler {
         var outer = "SELECT \(distinct)\(names) FROM (SELECT \(list.joined(separator: ", "))\(sql)) WHERE \"q\""
         if !outerOrder.isEmpty { outer += " ORDER BY \(outerOrder.joined(separator: ", "))" }
         return CompiledQuery(sql: outer + limits, columns: columns)
+    }
+
+    /// A table may ask for a filter over its partition column (querying-partitioned-tables page).
+    private func checkPartitionFilter(_ select: SQLSelect) throws(APIError) {
+        guard case .table(let path, _, _, let position)? = select.from, path.count > 1 || catalog.defaultDataset != nil,
+            let record = catalog.table(try tableKey(path, position)), record.requiresPartitionFilter,
+            let field = record.partitionField
+        else { return }
+        if let filter = select.filter, SQLAggregates.mentions(field, in: filter) { return }
+        throw .invalidQuery(
+            "Cannot query over table '\(record.key)' without a filter over column(s) '\(field)' that can be used for partition elimination"
+        )
     }
 
     // MARK: The SELECT list

@@ -262,7 +262,7 @@ final class SQLCompiler {
         return "(SELECT * FROM \(record.layout.quotedName) WHERE \"$time\" <= \(time.sql)) AS \(sqlAlias)"
     }
 
-    private func tableKey(_ path: [String], _ position: SQLPosition) throws(APIError) -> TableKey {
+    func tableKey(_ path: [String], _ position: SQLPosition) throws(APIError) -> TableKey {
         if path.contains(where: { $0.uppercased() == "INFORMATION_SCHEMA" }) {
             throw .invalidQuery("INFORMATION_SCHEMA is not supported by the sandbox, at \(position)")
         }

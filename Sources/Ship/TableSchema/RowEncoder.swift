@@ -40,6 +40,8 @@ final class RowEncoder {
     private let rescued = RescuedValues()
     private let scratch = ByteBuffer()
     private let converted = ByteBuffer()
+    /// Which members of the last row were rescued, by their place in the shape.
+    private(set) var rescuedMembers: [Int] = []
 
     /// - Parameter rescuedColumn: the name that `_rescued` has in the table.
     init(rescuedColumn: String) {
@@ -79,7 +81,7 @@ final class RowEncoder {
         guard let start = payload.baseAddress else { throw JSONSyntaxError(.endOfInput, at: 0) }
         var reader = JSONReader(start.assumingMemoryBound(to: UInt8.self), count: payload.count)
         rescued.removeAll()
-        var added = 0
+        rescuedMembers.removeAll(keepingCapacity: true)
         var isFirst = true
         body.append(UInt8(ascii: "{"))
         func begin(_ target: [UInt8]) {
@@ -88,7 +90,7 @@ final class RowEncoder {
             body.append(target)
         }
         var hasMember = try reader.enterObject()
-        for member in members {
+        for (place, member) in members.enumerated() {
             guard hasMember else { throw JSONSyntaxError(.unexpectedByte, at: reader.at) }
             let key = try reader.readKey()
             // The shape lists the row's columns in order; anything else is not the row that was spooled.
@@ -109,7 +111,7 @@ final class RowEncoder {
                 }
                 if case .null = value.value { break }
                 rescued.add(reader.raw(key), value.raw)
-                added += 1
+                rescuedMembers.append(place)
             case .convert(let type, let column):
                 converted.removeAll()
                 if ColumnConversion.convert(value.value, of: type, into: column, converted) {
@@ -127,7 +129,7 @@ final class RowEncoder {
                     }
                     if case .null = value.value { break }
                     rescued.add(reader.raw(key), value.raw)
-                    added += 1
+                    rescuedMembers.append(place)
                 }
             case .ownRescued:
                 guard case .text(let json) = value.value else { break }
@@ -142,7 +144,7 @@ final class RowEncoder {
             rescued.write(to: body)
         }
         body.append(UInt8(ascii: "}"))
-        return .written(rescued: added)
+        return .written(rescued: rescuedMembers.count)
     }
 
     /// One value; a text with escapes is decoded into `scratch` and valid until the next one.

@@ -99,12 +99,16 @@ struct ShapeDefinition: Sendable {
         self.columns = columns
     }
 
-    /// Nil for a definition this version does not know how to read.
     init?(_ shape: RowShape) {
-        number = shape.number
-        rows = shape.rows
+        self.init(number: shape.number, rows: shape.rows, definition: shape.definition)
+    }
+
+    /// Nil for a definition this version does not know how to read.
+    init?(number: Int64, rows: Int, definition: String) {
+        self.number = number
+        self.rows = rows
         columns = []
-        for line in shape.definition.split(separator: "\n", omittingEmptySubsequences: true) {
+        for line in definition.split(separator: "\n", omittingEmptySubsequences: true) {
             let parts = line.split(separator: "\t", omittingEmptySubsequences: false)
             guard parts.count == 3, !parts[0].isEmpty else { return nil }
             var name = parts[1]
