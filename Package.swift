@@ -89,7 +89,12 @@ let tests: [Target] = [
         name: "ShipTests", dependencies: ["Ship", "Spool", "Sandbox", "Transport", "JSONBytes", "TestSupport"],
         swiftSettings: settings),
     .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "JSONBytes", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "etlctlTests", dependencies: ["etlctl", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+        name: "etlctlTests",
+        dependencies: [
+            "etlctl", "JSONBytes", "TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ],
+        swiftSettings: settings),
     .testTarget(
         name: "IntegrationTests", dependencies: ["etlctl", "TestSupport", "Sandbox", "JSONBytes"],
         swiftSettings: settings),

@@ -10,6 +10,8 @@ package struct ExtractOptions: Sendable {
     package var limit: Int?
     /// How long transient errors of the source, and a full spool, are borne; nil for ever.
     package var patience: Duration? = .seconds(60)
+    /// Wait for room in the spool without end: a shipper is at work beside.
+    package var waitsForRoom = false
     /// The longest first pause after a transient error; later ones double it.
     package var firstPause = Duration.milliseconds(500)
     package var allowsMassDelete = false

@@ -163,8 +163,12 @@ package struct Extractor: Sendable {
                     lastProgress = clock.now
                     backoff = Backoff(first: options.firstPause)
                 }
-                let pause = backoff.next(retryAfter: error.retryAfter)
-                if let patience = options.patience, clock.now + pause - lastProgress > patience { throw error }
+                var pause = backoff.next(retryAfter: error.retryAfter)
+                if let patience = options.patience {
+                    let left = patience - (clock.now - lastProgress)
+                    guard left > .zero else { throw error }
+                    pause = min(pause, left)
+                }
                 context.dropUncommitted()
                 try await clock.sleep(for: pause)
             }

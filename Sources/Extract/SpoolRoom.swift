@@ -24,7 +24,7 @@ struct SpoolRoom {
                     "\(full) and holds no row that delivery could take away: \(rejected) rejected and \(discarded) discarded rows, and what the streams know of their sources",
                     hint: "raise spool.max_size, or see to the rejected rows (etlctl audit rows --state rejected)")
             }
-            if let patience = options.patience, clock.now - start >= patience {
+            if !options.waitsForRoom, let patience = options.patience, clock.now - start >= patience {
                 throw ExtractError(
                     .noRoom, "\(full) with \(waiting) rows that are not delivered yet",
                     hint: "run etlctl ship to make room, or raise spool.max_size; then extract goes on where it stopped"

@@ -16,6 +16,9 @@ final class Engine: Sendable {
         var tokens = TokenRegistry()
         var log: RequestLog
         var recordsBodies: Bool
+        /// Requests that are being answered now, and the most there were at once.
+        var inFlight = 0
+        var peakInFlight = 0
     }
 
     let configuration: SandboxConfiguration
@@ -53,7 +56,14 @@ final class Engine: Sendable {
         entry.contentEncoding = request.headers["content-encoding"]
         entry.userAgent = request.headers["user-agent"]
         entry.isAuthorized = request.headers["authorization"] != nil
-        let decision = state.withLock { $0.faults.decide(entry.operation, table: entry.table) }
+        let operation = entry.operation
+        let table = entry.table
+        let decision = state.withLock { state in
+            state.inFlight += 1
+            state.peakInFlight = max(state.peakInFlight, state.inFlight)
+            return state.faults.decide(operation, table: table)
+        }
+        defer { state.withLock { $0.inFlight -= 1 } }
         entry.faults = decision.applied
         let reply = answer(request, route, decision, &entry)
         switch reply {
@@ -65,7 +75,29 @@ final class Engine: Sendable {
         let logged = entry
         state.withLock { $0.log.append(logged) }
         pause.wait(decision.delayAfter)
-        return reply
+        // api-performance page: only with both headers.
+        guard case .response(let response) = reply, request.headers["accept-encoding"]?.contains("gzip") ?? false,
+            entry.userAgent?.contains("gzip") ?? false
+        else { return reply }
+        return .response(response.gzipped)
+    }
+
+    var uploadLimit: Int? { state.withLock { $0.faults.uploadLimit } }
+
+    /// Notes a request whose connection was reset while its body came.
+    func logCutUpload(_ method: String, _ path: String, received: Int) {
+        var entry = LoggedRequest()
+        entry.time = clock.now
+        entry.method = method
+        entry.path = path
+        let segments = path.split(separator: "/").map { percentDecoded(String($0)) }
+        let route = Route(method: method, segments: segments)
+        entry.operation = route?.operation ?? .unknown
+        entry.table = route?.tableKey
+        entry.wireBytes = received
+        entry.faults = ["cut-upload"]
+        let logged = entry
+        state.withLock { $0.log.append(logged) }
     }
 
     private func answer(
@@ -183,6 +215,8 @@ final class InterruptiblePause: Sendable {
         defer { condition.unlock() }
         while !isCancelled.load(ordering: .acquiring), condition.wait(until: end) {}
     }
+
+    func reset() { isCancelled.store(false, ordering: .releasing) }
 
     func cancel() {
         condition.lock()

@@ -10,15 +10,26 @@ package struct SandboxState: Sendable {
     /// Full names of all tables and views, sorted.
     package var tables: [String] { engine.state.withLock { $0.tables.keys.sorted().map(\.description) } }
 
-    /// A table's rows in order of arrival, each with a member for every column; NULL is null. TIMESTAMP is RFC 3339 text in UTC without
+    /// A table's or view's rows, a table's in order of arrival, each with a member for every column; NULL is null. TIMESTAMP is RFC 3339 text in UTC without
     /// trailing zeros, INT64 a number, FLOAT64 a number or `"NaN"`, `"Infinity"`, `"-Infinity"`, BYTES base64.
     ///
     /// - Parameter table: `project.dataset.table`, or any shorter end of it that only one table has.
     /// - Throws: `SandboxError.unknownTable`.
     package func rows(of table: String) throws -> [JSONValue] {
         let record = try record(of: table)
-        return try engine.store.rows(of: record.layout).map { row in
+        if record.isView { return try query("SELECT * FROM `\(record.key)`", project: record.key.project) }
+        return try engine.store.rows(of: record.layout).rows.map { row in
             .object(zip(record.fields, row).map { JSONMember($0.name, ColumnCodec.plain($1, $0)) })
+        }
+    }
+
+    /// Runs a query as jobs.query does; each row has a member for every column, in the forms of `rows`.
+    ///
+    /// - Throws: an error whose description is the refusal's message.
+    package func query(_ sql: String, project: String) throws -> [JSONValue] {
+        let (fields, rows) = try engine.run(sql, project: project)
+        return rows.map { row in
+            .object(zip(fields, row).map { JSONMember($0.name, ColumnCodec.plain($1, $0)) })
         }
     }
 
@@ -52,7 +63,18 @@ package struct SandboxState: Sendable {
     /// The last requests, oldest first; calls under `/sandbox` are not among them.
     package var requests: [LoggedRequest] { engine.state.withLock { $0.log.entries } }
 
-    package func clearRequests() { engine.state.withLock { $0.log.removeAll() } }
+    /// Requests that are being answered at this moment, stalled ones among them.
+    package var requestsInFlight: Int { engine.state.withLock { $0.inFlight } }
+
+    /// The most requests that were answered at once since the last `clearRequests`.
+    package var peakRequestsInFlight: Int { engine.state.withLock { $0.peakInFlight } }
+
+    package func clearRequests() {
+        engine.state.withLock { state in
+            state.log.removeAll()
+            state.peakInFlight = state.inFlight
+        }
+    }
 
     package func recordBodies(_ isOn: Bool) { engine.state.withLock { $0.recordsBodies = isOn } }
 

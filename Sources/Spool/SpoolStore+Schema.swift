@@ -19,7 +19,7 @@ extension SpoolStore {
     }
 
     /// The version of a spool, 0 for an empty file.
-    private static func version(of database: Database, path: String) throws -> Int {
+    static func version(of database: Database, path: String) throws -> Int {
         let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         let application = try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0
         let isEmpty = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0

@@ -1,5 +1,5 @@
-/// Sends requests with a bearer token. A 401 costs one refresh and one replay; the second answer counts. Redirects are not followed, so the token
-/// never reaches a host that the caller did not name.
+/// Sends requests with a bearer token. A 401 costs one refresh and one replay; the second answer counts. Redirects are
+/// not followed, so the token never reaches a host that the caller did not name.
 package final class AuthorizedClient: Sendable {
     package let client: HTTPClient
     /// nil: anonymous, requests go out as they are.
@@ -10,7 +10,8 @@ package final class AuthorizedClient: Sendable {
         self.tokens = tokens
     }
 
-    /// - Throws: ``HTTPError``; ``AuthError`` when there is no token. A cancelled task always sees `HTTPError.cancelled`.
+    /// - Throws: ``HTTPError``; ``AuthError`` when there is no token. A cancelled task always sees
+    ///   `HTTPError.cancelled`.
     package func send(
         _ request: HTTPRequest, maximumResponseBytes: Int = 64 << 20
     ) async throws -> HTTPResponse {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import JSONBytes
 
 /// A command of `etlctl`: arguments in, an outcome out. It prints nothing itself but logs and progress.
 protocol EtlctlCommand: AsyncParsableCommand {

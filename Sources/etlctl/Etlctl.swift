@@ -9,7 +9,8 @@ struct Etlctl: AsyncParsableCommand {
         subcommands: [
             Init.self, ExtractCommand.self, StatusCommand.self, AuditCommand.self, RetryCommand.self,
             DiscardCommand.self,
-            WatermarkCommand.self, SandboxCommand.self,
+            WatermarkCommand.self, SandboxCommand.self, CheckCommand.self, ShipCommand.self, RunCommand.self,
+            ResumeCommand.self, SchemaCommand.self,
         ])
 
     static func main() async {

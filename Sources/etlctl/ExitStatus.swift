@@ -1,6 +1,8 @@
 import ArgumentParser
 import Extract
 import Foundation
+import JSONBytes
+import Ship
 import Spool
 import Transport
 
@@ -110,6 +112,8 @@ struct Failure: Error, Sendable, Equatable {
         case let error as ExtractError: self = .init(describing: error)
         case let error as SpoolError: self = .init(describing: error)
         case let error as AuthError: self = .init(describing: error)
+        case let stop as ShipStop: self = .init(describing: stop)
+        case let error as BigQueryError: self = .init(describing: error)
         case let error as ValidationError: self = .usage(error.message)
         case is CancellationError: self = .interrupted(signal: 2, "Interrupted.")
         case let error as any CustomStringConvertible where !(type(of: error) is NSError.Type):
@@ -143,6 +147,30 @@ struct Failure: Error, Sendable, Equatable {
         }
     }
 
+    private init(describing stop: ShipStop) {
+        let message = stop.message.capitalizedSentence
+        switch stop.kind {
+        case .denied: self = .denied(message, hint: stop.hint)
+        case .configuration: self = .config(message, hint: stop.hint)
+        case .unavailable: self = .destinationUnavailable(message, hint: stop.hint)
+        case .badRequest: self = .unexpected(message, hint: stop.hint)
+        }
+    }
+
+    private init(describing error: BigQueryError) {
+        let message = error.message.capitalizedSentence
+        switch error.kind {
+        case .denied:
+            self = .denied(
+                message, hint: "Check the credentials and roles of the destination (README, first pipeline).")
+        case .transient, .rateLimited:
+            self = .destinationUnavailable(message, hint: "Run the same command again later.")
+        case .notFound, .configuration: self = .config(message, hint: "See `etlctl check`.")
+        case .alreadyExists, .preconditionFailed, .badRequest: self = .unexpected(message)
+        case .cancelled: self = .interrupted(signal: 2, "Interrupted.")
+        }
+    }
+
     private init(describing error: AuthError) {
         let message = error.description.capitalizedSentence
         switch error {
@@ -158,6 +186,9 @@ struct Failure: Error, Sendable, Equatable {
     func mappingTexts(_ transform: (String) -> String) -> Failure {
         Failure(code, status, transform(message), hint.map(transform))
     }
+
+    /// The same failure with more said.
+    func appending(_ text: String) -> Failure { Failure(code, status, message + text, hint) }
 
     /// `{"code","message","hint"}`; `hint` is null where there is nothing to add.
     var json: JSONValue {

@@ -25,22 +25,33 @@ struct PlainClient {
 
     let port: UInt16
 
-    func send(
-        _ method: String, _ path: String, _ body: [UInt8] = [], headers: [String: String] = [:]
-    ) throws -> Reply {
+    /// A connected socket.
+    func connect() throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw ConnectionFailed() }
-        defer { close(descriptor) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         let connected = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard connected == 0 else { throw ConnectionFailed() }
+        guard connected == 0 else {
+            close(descriptor)
+            throw ConnectionFailed()
+        }
+        return descriptor
+    }
+
+    func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+    func send(
+        _ method: String, _ path: String, _ body: [UInt8] = [], headers: [String: String] = [:]
+    ) throws -> Reply {
+        let descriptor = try connect()
+        defer { close(descriptor) }
         var head = "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         head += "Content-Length: \(body.count)\r\n\r\n"

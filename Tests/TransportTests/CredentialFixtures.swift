@@ -37,6 +37,11 @@ func authorizedUser(tokenURL: String) -> [String: String] {
     ]
 }
 
+/// Writes a document that is more than text members.
+func write(json: [String: Any], to path: String) throws {
+    try JSONSerialization.data(withJSONObject: json).write(to: URL(fileURLWithPath: path))
+}
+
 func form(_ request: LoopbackServer.Request) -> [String: String] {
     var fields: [String: String] = [:]
     for pair in request.text.split(separator: "&") {

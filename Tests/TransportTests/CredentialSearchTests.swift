@@ -108,7 +108,7 @@ import Transport
         let port = try LoopbackServer.unusedPort()
         let start = ContinuousClock.now
         await #expect(throws: AuthError.self) { _ = try await resolve(["GCE_METADATA_HOST": "127.0.0.1:\(port)"]) }
-        #expect(ContinuousClock.now - start < .seconds(2))
+        #expect(ContinuousClock.now - start < .seconds(8))
     }
 
     @Test func `a machine without a service account is refused`() async throws {

@@ -1,7 +1,7 @@
 internal import JSONBytes
 
 /// A refusal in the shape of Google's error bodies (error-messages page).
-struct APIError: Error, Equatable {
+struct APIError: Error, Equatable, CustomStringConvertible {
     var status: Int
     var reason: String
     var message: String
@@ -9,6 +9,8 @@ struct APIError: Error, Equatable {
     var statusName: String
     /// The parameter or field at fault, for the reasons that name one.
     var location: String?
+
+    var description: String { "\(status) \(reason): \(message)" }
 
     init(_ status: Int, _ reason: String, _ message: String, location: String? = nil) {
         self.status = status

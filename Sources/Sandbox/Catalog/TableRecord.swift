@@ -10,6 +10,8 @@ struct TableRecord: Sendable {
     }
 
     let key: TableKey
+    /// Tells a table from an earlier one of the same name.
+    let incarnation = UInt64.random(in: .min ... .max)
     /// The members of `settable` that were given, in the order given.
     var members: [JSONMember]
     var location: String
@@ -56,6 +58,10 @@ struct TableRecord: Sendable {
 
     /// The column that rows are partitioned by in time.
     var partitionField: String? { self["timePartitioning"]?["field"]?.stringValue }
+
+    var requiresPartitionFilter: Bool {
+        self["requirePartitionFilter"] == true || self["timePartitioning"]?["requirePartitionFilter"] == true
+    }
 
     mutating func setFields(_ fields: [FieldSchema], at now: Int64) {
         layout = TableLayout(key, fields)
@@ -106,11 +112,14 @@ struct TableStatistics: Sendable {
     var bufferedRows: Int
     /// Arrival of the oldest row in the buffer, microseconds since 1970.
     var oldestBuffered: Int64?
-    var averageRowBytes = 500
+    /// A guess: nobody measures rows here.
+    static let averageRowBytes = 500
+
+    var totalBytes: Int { (rows + bufferedRows) * Self.averageRowBytes }
 
     var members: [JSONMember] {
         var result: [JSONMember] = [
-            JSONMember("numBytes", .string(String(rows * averageRowBytes))), JSONMember("numLongTermBytes", "0"),
+            JSONMember("numBytes", .string(String(rows * Self.averageRowBytes))), JSONMember("numLongTermBytes", "0"),
             JSONMember("numRows", .string(String(rows))),
         ]
         if bufferedRows > 0 {
@@ -118,7 +127,7 @@ struct TableStatistics: Sendable {
                 JSONMember(
                     "streamingBuffer",
                     [
-                        "estimatedBytes": .string(String(bufferedRows * averageRowBytes)),
+                        "estimatedBytes": .string(String(bufferedRows * Self.averageRowBytes)),
                         "estimatedRows": .string(String(bufferedRows)),
                         "oldestEntryTime": .string(String((oldestBuffered ?? 0) / 1000)),
                     ]))

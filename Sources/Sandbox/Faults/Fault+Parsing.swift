@@ -9,6 +9,7 @@ extension Fault {
         switch kind {
         case .rowError, .loseRows, .newTableDelay, .loseNewTable, .schemaDelay, .dedupeWindow:
             operations = [.insertAll]
+        case .pendingJob: operations = [.query]
         default: break
         }
         if case .truncate = kind { moment = .after }
@@ -59,6 +60,7 @@ extension Fault {
         if let value = try fields.duration("lose-new-table") { found.append(.loseNewTable(value)) }
         if let value = try fields.duration("schema-delay") { found.append(.schemaDelay(value)) }
         if let value = try fields.duration("dedupe-window") { found.append(.dedupeWindow(value)) }
+        if let limit = try fields.size("cut-upload") { found.append(.cutUpload(limit)) }
         if fields.has("deny") { found.append(.deny) }
         if let text = fields.take("seed") {
             guard let seed = UInt64(text) else { throw fields.problem("seed= is a whole number") }
@@ -72,7 +74,7 @@ extension Fault {
     private static let flags: [(String, Kind)] = [
         ("accept-then-drop-reply", .drop), ("drop-before-accept", .drop), ("reset", .reset), ("truncate", .truncate),
         ("garbage", .garbage), ("raw-garbage", .rawGarbage), ("stopped", .rowError("stopped")),
-        ("lose-rows", .loseRows),
+        ("lose-rows", .loseRows), ("pending-job", .pendingJob),
     ]
 
     private static func operations(_ text: String, _ fields: SpecFields) throws(SandboxError) -> Set<Operation>? {
@@ -131,6 +133,15 @@ private struct SpecFields {
         guard let text = take(name) else { return nil }
         guard let value = Int(text), (100...599).contains(value) else { throw problem("\(name)= is an HTTP status") }
         return value
+    }
+
+    mutating func size(_ name: String) throws(SandboxError) -> Int? {
+        guard let text = take(name) else { return nil }
+        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("", 1)]
+        guard let unit = units.first(where: { text.hasSuffix($0.0) }),
+            let value = Int(text.dropLast(unit.0.count)), (0...1 << 20).contains(value)
+        else { throw problem("\(name)= is a size such as 500KiB or 9MiB") }
+        return value * unit.1
     }
 
     mutating func duration(_ name: String) throws(SandboxError) -> Duration? {

@@ -17,6 +17,9 @@ package struct Fault: Sendable, Equatable {
         case schemaDelay(Duration)
         case dedupeWindow(Duration)
         case deny
+        case pendingJob
+        /// The connection is reset once more bytes of a body than these have come.
+        case cutUpload(Int)
         case seed(UInt64)
     }
 

@@ -12,6 +12,8 @@ struct FaultInjector: Sendable {
         var loseNewTable: Duration = .zero
         var schemaDelay: Duration = .zero
         var dedupeWindow: Duration?
+        /// A query's first reply says `jobComplete: false`.
+        var leavesJobPending = false
         /// The specs of the faults that struck, for the log.
         var applied: [String] = []
     }
@@ -36,11 +38,22 @@ struct FaultInjector: Sendable {
 
     mutating func removeAll() { armed = [] }
 
+    /// Bytes of body after which the connection is reset; nil for never.
+    var uploadLimit: Int? {
+        armed.compactMap { entry in
+            guard case .cutUpload(let limit) = entry.fault.kind else { return nil }
+            return limit
+        }.min()
+    }
+
     mutating func decide(_ operation: Operation, table: TableKey?) -> Decision {
         var decision = Decision()
         for index in armed.indices where armed[index].fault.matches(operation, table: table) {
             let fault = armed[index].fault
-            if case .seed = fault.kind { continue }
+            switch fault.kind {
+            case .seed, .cutUpload: continue
+            default: break
+            }
             armed[index].matched += 1
             guard armed[index].matched > fault.after else { continue }
             if let times = fault.times, armed[index].struck >= times { continue }
@@ -67,7 +80,8 @@ struct FaultInjector: Sendable {
         case .loseNewTable(let duration): decision.loseNewTable = max(decision.loseNewTable, duration)
         case .schemaDelay(let duration): decision.schemaDelay = max(decision.schemaDelay, duration)
         case .dedupeWindow(let duration): decision.dedupeWindow = duration
-        case .seed: break
+        case .pendingJob: decision.leavesJobPending = true
+        case .seed, .cutUpload: break
         }
     }
 

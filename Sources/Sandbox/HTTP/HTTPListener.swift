@@ -9,6 +9,14 @@ internal import JSONBytes
 final class HTTPListener: @unchecked Sendable {
     typealias Handler = @Sendable (HTTPRequest) -> HTTPReply
 
+    /// What is asked and told while a body arrives, before there is a request.
+    struct UploadPolicy: Sendable {
+        /// Bytes after which the connection is reset; nil for never.
+        var limit: @Sendable () -> Int?
+        /// Told of a connection that was reset: method, path, bytes that had come.
+        var wasCut: @Sendable (String, String, Int) -> Void
+    }
+
     /// Bytes of body that are kept; what comes beyond is counted and dropped, so that a reply can be sent at all.
     static let maximumBodyBytes = 16 << 20
 
@@ -19,8 +27,8 @@ final class HTTPListener: @unchecked Sendable {
     private var stopped = false
 
     /// - Throws: `SandboxError.cannotListen`, for instance when the port is taken.
-    init(port: UInt16, handler: @escaping Handler) throws {
-        let context = ListenerContext(handler: handler)
+    init(port: UInt16, uploads: UploadPolicy, handler: @escaping Handler) throws {
+        let context = ListenerContext(handler: handler, uploads: uploads)
         // Handed to the callbacks; released when the daemon is stopped, after its last callback.
         let pointer = Unmanaged.passRetained(context).toOpaque()
         errno = 0
@@ -54,8 +62,12 @@ final class HTTPListener: @unchecked Sendable {
 /// What the callbacks need of the listener, without keeping the listener itself alive.
 private final class ListenerContext {
     let handler: HTTPListener.Handler
+    let uploads: HTTPListener.UploadPolicy
 
-    init(handler: @escaping HTTPListener.Handler) { self.handler = handler }
+    init(handler: @escaping HTTPListener.Handler, uploads: HTTPListener.UploadPolicy) {
+        self.handler = handler
+        self.uploads = uploads
+    }
 }
 
 /// A request while its body arrives; belongs to the connection's thread.
@@ -63,6 +75,9 @@ private final class PendingRequest {
     let body = ByteBuffer(capacity: 64 << 10)
     var received = 0
     var isAnswered = false
+    let uploadLimit: Int?
+
+    init(uploadLimit: Int?) { self.uploadLimit = uploadLimit }
 }
 
 /// Called by libmicrohttpd: once for the header, once for each piece of the body, once at its end.
@@ -72,14 +87,20 @@ private func handleAccess(
     _ uploadSize: UnsafeMutablePointer<Int>?, _ requestState: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
 ) -> MHD_Result {
     guard let context, let connection, let url, let method, let uploadSize, let requestState else { return .NO }
+    let listener = Unmanaged<ListenerContext>.fromOpaque(context).takeUnretainedValue()
     guard let state = requestState.pointee else {
+        let pending = PendingRequest(uploadLimit: listener.uploads.limit())
         // Released in `handleCompleted`, which runs once for every request that got here.
-        requestState.pointee = Unmanaged.passRetained(PendingRequest()).toOpaque()
+        requestState.pointee = Unmanaged.passRetained(pending).toOpaque()
         return .YES
     }
     let pending = Unmanaged<PendingRequest>.fromOpaque(state).takeUnretainedValue()
     if uploadSize.pointee > 0, let uploadData {
         pending.received += uploadSize.pointee
+        if let limit = pending.uploadLimit, pending.received > limit {
+            listener.uploads.wasCut(String(cString: method), String(cString: url), pending.received)
+            return send(.reset, on: connection)
+        }
         if pending.received <= HTTPListener.maximumBodyBytes {
             pending.body.append(UnsafeRawBufferPointer(start: uploadData, count: uploadSize.pointee))
         }
@@ -93,7 +114,6 @@ private func handleAccess(
         query: values(of: connection, kind: etl_mhd_query_kind(), decoding: true),
         headers: values(of: connection, kind: etl_mhd_header_kind(), decoding: false),
         body: pending.body, receivedBytes: pending.received)
-    let listener = Unmanaged<ListenerContext>.fromOpaque(context).takeUnretainedValue()
     return send(listener.handler(request), on: connection)
 }
 

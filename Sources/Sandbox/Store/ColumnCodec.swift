@@ -65,9 +65,15 @@ enum ColumnCodec {
         case .real(let number):
             // An aggregate over integers may come out as a real.
             .string(field.type == .float ? FloatText.text(number) : DecimalText("\(number)")?.text ?? "\(number)")
-        case .text(let text): .string(text)
+        case .text(let text): .string(wire(text, field.type))
         case .blob(let bytes): .string(Base64.encode(bytes))
         }
+    }
+
+    /// A fraction of a second has no digits or six: Google's own clients take no other number.
+    private static func wire(_ text: String, _ type: FieldType) -> String {
+        guard type == .time || type == .datetime, let point = text.lastIndex(of: ".") else { return text }
+        return text + String(repeating: "0", count: 7 - text[point...].count)
     }
 
     private static func wire(_ number: Int64, _ type: FieldType, _ format: CellFormat) -> String {
@@ -95,7 +101,7 @@ enum ColumnCodec {
         case .integer, .timestamp: return .string(value.intValue.map { wire($0, field.type, format) } ?? value.text)
         case .boolean: return .string(value == true ? "true" : "false")
         case .float: return .string(value.stringValue ?? value.text)
-        default: return .string(value.stringValue ?? value.text)
+        default: return .string(wire(value.stringValue ?? value.text, field.type))
         }
     }
 
@@ -116,7 +122,7 @@ enum CellFormat: Sendable {
 
     func timestamp(_ microseconds: Int64) -> String {
         switch self {
-        case .seconds: return "\(Double(microseconds) / 1_000_000)".uppercased()
+        case .seconds: return FloatText.scientific(Double(microseconds) / 1_000_000)
         case .microseconds: return String(microseconds)
         case .iso8601:
             let (days, rest) = CivilTime.split(microseconds)

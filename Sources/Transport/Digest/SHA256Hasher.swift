@@ -1,6 +1,7 @@
 import COpenSSL
 
-/// SHA-256 for many small inputs: fetches the algorithm once and uses one context again and again. Not Sendable; one per task.
+/// SHA-256 for many small inputs: fetches the algorithm once and uses one context again and again. Not Sendable; one
+/// per task.
 package final class SHA256Hasher {
     package static let digestLength = 32
 

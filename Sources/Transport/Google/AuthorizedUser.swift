@@ -24,7 +24,8 @@ struct AuthorizedUser: Sendable {
             document.tokenUri ?? ServiceAccount.audience, member: "token_uri", path: path)
     }
 
-    /// No scopes are asked for: the token carries what the person agreed to at the login, and asking for others is refused.
+    /// No scopes are asked for: the token carries what the person agreed to at the login, and asking for others is
+    /// refused.
     func token(service: TokenService) async throws(AuthError) -> AccessToken {
         let request = TokenService.form(
             [

@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Synchronization
 
-/// Keeps a token until shortly before it expires, and lets one caller at a time fetch the next; the others wait for its result.
+/// Keeps a token until shortly before it expires, and lets one caller at a time fetch the next; the others wait for its
+/// result.
 final class CachedTokens: TokenProvider {
     /// How long before its end a token is replaced: what Google's own libraries do (google-auth, REFRESH_THRESHOLD).
     static let refreshThreshold: TimeInterval = 225
@@ -126,7 +127,8 @@ final class CachedTokens: TokenProvider {
     private func outcome(for waiter: Int) async -> Outcome? {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                // The fetch may have ended meanwhile. A cancellation is asked for under the lock: it either shows here, or its handler finds the waiter.
+                // The fetch may have ended meanwhile. A cancellation is asked for under the lock: it either shows here,
+                // or its handler finds the waiter.
                 let isWaiting = state.withLock { state in
                     guard state.isFetching, !Task.isCancelled else { return false }
                     state.waiters[waiter] = continuation

@@ -1,4 +1,5 @@
-/// The metadata server of Compute Engine, Kubernetes Engine and Cloud Run, which gives tokens of the machine's service account.
+/// The metadata server of Compute Engine, Kubernetes Engine and Cloud Run, which gives tokens of the machine's service
+/// account.
 struct MetadataServer: Sendable {
     /// google-auth's figures (compute_engine/_metadata.py). A server that starts up may miss the first probe.
     static let probeTimeout = Duration.seconds(3)

@@ -1,7 +1,8 @@
 import COpenSSL
 
 /// Signs with the RSA key of a service account.
-// @unchecked Sendable: the key is written in init and only read afterwards, which libcrypto allows from several threads.
+// @unchecked Sendable: the key is written in init and only read afterwards, which libcrypto allows from several
+// threads.
 final class RSASigner: @unchecked Sendable {
     // Acquired in init, freed in deinit, never lent.
     private let key: OpaquePointer

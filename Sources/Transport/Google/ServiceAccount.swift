@@ -2,7 +2,8 @@ import FoundationEssentials
 
 /// A service account's key: signs a statement of who it is, and has it exchanged for a token.
 struct ServiceAccount: Sendable {
-    /// Google expects this name in the statement whatever address the exchange goes to (google-auth, oauth2/service_account.py).
+    /// Google expects this name in the statement whatever address the exchange goes to (google-auth,
+    /// oauth2/service_account.py).
     static let audience = "https://oauth2.googleapis.com/token"
     /// The longest that Google accepts.
     static let statementLifetime = 3600

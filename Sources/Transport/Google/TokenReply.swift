@@ -1,6 +1,7 @@
 import FoundationEssentials
 
-/// What token services answer: RFC 6749 from the token endpoints and the metadata server, `accessToken` and `expireTime` from IAM.
+/// What token services answer: RFC 6749 from the token endpoints and the metadata server, `accessToken` and
+/// `expireTime` from IAM.
 struct TokenReply: Decodable {
     var token: String?
     var expiresIn: Double?

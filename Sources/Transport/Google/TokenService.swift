@@ -1,6 +1,7 @@
 import FoundationEssentials
 
-/// Asks a token service once and tells apart what its answers mean. It never tries twice: `unavailable` is the caller's to retry.
+/// Asks a token service once and tells apart what its answers mean. It never tries twice: `unavailable` is the caller's
+/// to retry.
 struct TokenService: Sendable {
     let client: HTTPClient
     let now: @Sendable () -> Date

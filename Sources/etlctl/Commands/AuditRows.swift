@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONBytes
 import Spool
 import Synchronization
 
@@ -61,11 +62,7 @@ struct AuditRows: EtlctlCommand {
 
     /// The row's object; a damaged payload that is no JSON any more is shown as text.
     private static func payload(_ row: RowRecord) -> JSONValue {
-        let isIntact = row.payload.withUnsafeBytes { bytes in
-            Array(row.insertID.utf8).withUnsafeBytes { PayloadCheck.matches(bytes, $0) }
-        }
-        let text = String(decoding: row.payload, as: UTF8.self)
-        return isIntact ? .raw(text) : .string(text)
+        (try? JSONValue(parsing: row.payload)) ?? .string(String(decoding: row.payload, as: UTF8.self))
     }
 
     private static func text(_ rows: [RowRecord]) -> String {

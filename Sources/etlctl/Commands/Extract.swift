@@ -14,13 +14,21 @@ struct ExtractArguments: ParsableArguments {
     var allowMassDelete = false
 
     func options(_ configuration: Configuration, patience: Duration?, limit: Int?) -> ExtractOptions {
-        var options = ExtractOptions()
+        var options = ExtractOptions.standard(configuration, patience: patience)
         options.readsEverything = full
         options.restarts = restart
         options.limit = limit
-        options.patience = patience
         options.allowsMassDelete = allowMassDelete
-        options.maximumSpoolBytes = configuration.spool.maximumBytes
+        return options
+    }
+}
+
+extension ExtractOptions {
+    /// As the configuration says, without flags.
+    static func standard(_ configuration: Configuration, patience: Duration?) -> ExtractOptions {
+        var options = ExtractOptions()
+        options.patience = patience
+        options.maximumSpoolBytes = Int64(configuration.spool.maximumBytes)
         return options
     }
 }

@@ -1,4 +1,5 @@
 import Extract
+import JSONBytes
 
 /// `extract --dry-run`: counts what a full read would bring, by aggregation, before anything is read.
 struct ExtractForecast: Sendable {

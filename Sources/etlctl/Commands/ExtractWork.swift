@@ -1,4 +1,5 @@
 import Extract
+import JSONBytes
 import Spool
 
 /// Extracts streams side by side and reports how each ended.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import JSONBytes
 
 /// `etlctl init`: a configuration file to start from.
 struct Init: EtlctlCommand {

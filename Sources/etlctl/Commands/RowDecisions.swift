@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONBytes
 import Spool
 
 /// `etlctl retry`: rejected rows, or delivered ones by time, become pending again.

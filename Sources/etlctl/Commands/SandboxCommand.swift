@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONBytes
 import Sandbox
 
 /// `etlctl sandbox`: a local stand-in for BigQuery.

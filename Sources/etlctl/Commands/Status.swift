@@ -1,5 +1,6 @@
 import ArgumentParser
 import Extract
+import JSONBytes
 import Spool
 
 /// `etlctl status`: where every stream stands.

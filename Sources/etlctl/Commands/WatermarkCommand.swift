@@ -1,5 +1,6 @@
 import ArgumentParser
 import Extract
+import JSONBytes
 import Spool
 
 /// `etlctl watermark`: show, set or reset how far a stream has been read.

@@ -1,4 +1,5 @@
 import Foundation
+import JSONBytes
 
 /// What a stream's watermark belongs to: what it reads and where that goes.
 ///
@@ -39,7 +40,7 @@ struct StreamPosition: Sendable, Equatable {
 
     /// One JSON object, a member for each part: what is stored.
     var text: String {
-        JSONValue.object(parts.map { JSONValue.Member(name: $0.name, value: .string($0.value)) }).text
+        JSONValue.object(parts.map { JSONMember($0.name, .string($0.value)) }).text
     }
 
     /// Adds what only the source knows, such as the watermark's type class.
@@ -92,10 +93,10 @@ extension StreamConfiguration {
             case .except(let names): (.null, .array(names.sorted().map { .string($0) }))
             }
         let renames = rename.sorted { $0.key < $1.key }.map {
-            JSONValue.Member(name: $0.key, value: .string($0.value))
+            JSONMember($0.key, .string($0.value))
         }
         let pins = types.sorted { $0.key < $1.key }.map {
-            JSONValue.Member(name: $0.key, value: .string($0.value.rawValue))
+            JSONMember($0.key, .string($0.value.rawValue))
         }
         let shape: JSONValue = [
             "columns": columns, "exclude": exclude, "rename": .object(renames), "nested": .string(nested.rawValue),

@@ -1,3 +1,4 @@
+import JSONBytes
 import Logging
 
 /// A command's voice: its result on standard output, everything else on standard error.

@@ -1,4 +1,5 @@
 import Foundation
+import JSONBytes
 import Logging
 
 /// Logs for people: `etlctl: message`, with the level where it is a warning or worse, and the fields behind it.
@@ -79,7 +80,7 @@ struct JSONLogHandler: LogHandler {
             }
         case .array(let values): .array(values.map(json))
         case .dictionary(let fields):
-            .object(fields.sorted { $0.key < $1.key }.map { JSONValue.Member(name: $0.key, value: json($0.value)) })
+            .object(fields.sorted { $0.key < $1.key }.map { JSONMember($0.key, json($0.value)) })
         }
     }
 }

@@ -37,3 +37,37 @@ func gunzip(_ input: UnsafeRawBufferPointer, into output: ByteBuffer, limit: Int
         return true
     }
 }
+
+/// Compresses into one gzip member; nil if zlib refuses.
+func gzip(_ input: [UInt8]) -> [UInt8]? {
+    var stream = z_stream()
+    // 15 + 16: the largest window, gzip header (zlib manual, deflateInit2).
+    let opened = deflateInit2_(
+        &stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+    guard opened == Z_OK else { return nil }
+    defer { deflateEnd(&stream) }
+    var output = [UInt8](repeating: 0, count: Int(deflateBound(&stream, UInt(input.count))))
+    let result = input.withUnsafeBufferPointer { source in
+        output.withUnsafeMutableBufferPointer { target in
+            // zlib takes a mutable pointer but only reads what it points at.
+            stream.next_in = UnsafeMutablePointer(mutating: source.baseAddress)
+            stream.avail_in = UInt32(source.count)
+            stream.next_out = target.baseAddress
+            stream.avail_out = UInt32(target.count)
+            return deflate(&stream, Z_FINISH)
+        }
+    }
+    guard result == Z_STREAM_END else { return nil }
+    return Array(output[..<Int(stream.total_out)])
+}
+
+extension HTTPResponse {
+    /// Compressed, unless that is not worth it.
+    var gzipped: HTTPResponse {
+        guard body.count > 256, let compressed = gzip(body) else { return self }
+        var result = self
+        result.body = compressed
+        result.headers.append(("Content-Encoding", "gzip"))
+        return result
+    }
+}
