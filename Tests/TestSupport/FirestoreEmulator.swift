@@ -88,9 +88,9 @@ package struct FirestoreEmulator: Sendable {
         let script = """
             "$0" emulators firestore start --host-port="$1" </dev/null & gcloud=$!
             read -r _
-            kill -TERM -- "-$gcloud" || kill -TERM "$gcloud"
+            kill -TERM "-$gcloud" || kill -TERM "$gcloud"
             sleep 3
-            kill -KILL -- "-$gcloud"
+            kill -KILL "-$gcloud"
             """
         let words: [String] = ["sh", "-c", script, gcloud, host]
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
