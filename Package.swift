@@ -29,8 +29,12 @@ let rooms: [Target] = [
         swiftSettings: settings),
     .target(
         name: "Extract",
-        dependencies: ["JSONBytes", "Spool", "Transport", "CZlib", "CZstd", "CSnappy", "CLZ4", "CBrotli"],
-        exclude: ["Files/CZstd", "Files/CSnappy", "Files/CLZ4", "Files/CBrotli"],
+        dependencies: [
+            "JSONBytes", "Spool", "Transport", "CLibpq", "CMariaDB", "CZlib", "CZstd", "CSnappy", "CLZ4", "CBrotli",
+        ],
+        exclude: [
+            "Postgres/CLibpq", "MySQL/CMariaDB", "Files/CZstd", "Files/CSnappy", "Files/CLZ4", "Files/CBrotli",
+        ],
         swiftSettings: settings),
     .target(
         name: "Ship",
@@ -67,6 +71,12 @@ let systemLibraries: [Target] = [
         providers: [.apt(["libssl-dev"])]),
     .systemLibrary(
         name: "CZlib", path: "Sources/Spool/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(
+        name: "CLibpq", path: "Sources/Extract/Postgres/CLibpq", pkgConfig: "libpq",
+        providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(
+        name: "CMariaDB", path: "Sources/Extract/MySQL/CMariaDB", pkgConfig: "libmariadb",
+        providers: [.apt(["libmariadb-dev"])]),
     .systemLibrary(
         name: "CZstd", path: "Sources/Extract/Files/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(

@@ -39,7 +39,7 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
 
     package var isTransient: Bool { kind == .unavailable && !isFinal }
     /// True for a source that can't be reached and won't be by trying again, such as one whose certificate is refused.
-    private var isFinal = false
+    var isFinal = false
 
     /// Translates what the transport reports; other errors are passed on.
     static func translating(_ error: any Error, reading subject: String) -> any Error {

@@ -165,6 +165,12 @@ package final class RunContext {
         try await store.setNotes(text, stream: state.number)
     }
 
+    /// False while the spool is at its size limit and a commit would wait.
+    func hasRoom() async throws -> Bool {
+        guard options.maximumSpoolBytes > 0 else { return true }
+        return try await store.makeRoom(maximumBytes: options.maximumSpoolBytes)
+    }
+
     /// Makes the temporary index for a run that starts further back than what is known of spooled rows.
     func lookUpSpooledRows() async throws {
         guard state.hasRows || result.spooled > 0 else { return }

@@ -97,7 +97,8 @@ struct PageFixture {
         #expect(text.hasSuffix(#","_rescued":"{\"Total\":\"NaN\",\"b\":\"in\\\"f\"}","Total":null,"b":null,"id":7}"#))
         let plain = PageFixture(renames: ["amount": "Total"])
         plain.add(key: "7", [("id", .int64, "7"), ("amount", .null, "null"), ("b", .null, "null")])
-        #expect(try insertID(plain.rows()[0]) != insertID(JSONValue(parsing: text)))
+        let ids = [try insertID(JSONValue(parsing: text)), insertID(try plain.rows()[0])]
+        #expect(ids[0] != ids[1])
     }
 
     @Test func `equal rows without a key differ by how many came before`() throws {
