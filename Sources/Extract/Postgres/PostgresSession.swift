@@ -84,7 +84,6 @@ final class PostgresSession: SQLSession {
 
     func close() async {
         let connection = connection
-        connection.interrupt()
         await queue.finish { connection.finish() }
     }
 }
