@@ -35,6 +35,8 @@ final class PageBuilder {
         var hashesFields = false
         /// For a record without a key: equal records are counted within this scope, and `identity` is the first of three parts.
         var countScope: Range<Int>?
+        /// Set for a record whose equals are counted within an object's reading, in place of the scope.
+        var object: ObjectReading?
         /// Equal records before this one within its scope.
         var equalsBefore = 0
         /// Earlier changes of this key (`#n`).
