@@ -71,6 +71,9 @@ package struct MariaDBDatabase: Sendable {
     package let server: MariaDBServer
     package let name: String
 
+    /// A database of that name on the same server, whether it exists or not.
+    package func named(_ name: String) -> MariaDBDatabase { MariaDBDatabase(server: server, name: name) }
+
     @discardableResult
     package func run(_ statements: String) throws -> String { try server.run(statements, in: name) }
 

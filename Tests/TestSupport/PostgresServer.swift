@@ -56,9 +56,10 @@ package struct PostgresServer: Sendable {
     }
 
     /// A database nobody else uses, after these statements.
-    package func database(_ statements: String = "", template: String = "template1") throws -> PostgresDatabase {
+    package func database(_ statements: String = "", encoding: String? = nil) throws -> PostgresDatabase {
         let name = "t_" + UUID().uuidString.lowercased().replacingOccurrences(of: "-", with: "")
-        _ = try run("CREATE DATABASE \(name)", in: "postgres")
+        let options = encoding.map { " TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING '\($0)'" } ?? ""
+        _ = try run("CREATE DATABASE \(name)\(options)", in: "postgres")
         let database = PostgresDatabase(server: self, name: name)
         if !statements.isEmpty { try database.run(statements) }
         return database
@@ -78,6 +79,9 @@ package struct PostgresServer: Sendable {
 package struct PostgresDatabase: Sendable {
     package let server: PostgresServer
     package let name: String
+
+    /// A database of that name on the same server, whether it exists or not.
+    package func named(_ name: String) -> PostgresDatabase { PostgresDatabase(server: server, name: name) }
 
     @discardableResult
     package func run(_ statements: String) throws -> String { try server.run(statements, in: name) }

@@ -28,20 +28,14 @@ struct MySQLAddress: Equatable {
                 .configuration, "the url of \(settings.location) \(what)",
                 hint: "mysql://user:password@host:port/database?ssl-mode=VERIFY_IDENTITY&ssl-ca=FILE")
         }
-        guard let scheme = settings.url.firstRange(of: "://") else { throw refuse("has no scheme") }
-        var rest = settings.url[scheme.upperBound...]
+        guard let text = SQLAddressText(settings.url) else { throw refuse("has no scheme") }
+        user = text.user.map { Self.decoded($0) }
+        password = text.password.map { Self.decoded($0) }
+        var rest = text.rest
         var query: Substring = ""
-        // The last @ ends the password, which may hold every other character.
-        let search = rest.lastIndex(of: "@") ?? rest.startIndex
-        if let mark = rest[search...].firstIndex(of: "?") {
+        if let mark = rest.firstIndex(of: "?") {
             query = rest[rest.index(after: mark)...]
             rest = rest[..<mark]
-        }
-        if let at = rest.lastIndex(of: "@") {
-            let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            user = Self.decoded(parts[0])
-            if parts.count > 1 { password = Self.decoded(parts[1]) }
-            rest = rest[rest.index(after: at)...]
         }
         let parts = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         if parts.count > 1, !parts[1].isEmpty { database = Self.decoded(parts[1]) }

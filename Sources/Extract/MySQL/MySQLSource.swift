@@ -1,5 +1,7 @@
+package import Spool
+
 /// MySQL and MariaDB, through libmariadb.
-package struct MySQLSource: Source {
+package struct MySQLSource: CheckableSource {
     package static let kind = "mysql"
 
     package struct Configuration: Sendable {
@@ -29,6 +31,11 @@ package struct MySQLSource: Source {
 
     private var reading: SQLReading {
         SQLReading(location: location) { [configuration] in try await MySQLSession.connect(configuration) }
+    }
+
+    /// A watermark of the operator's choice; nil for a text that is no value that it can have.
+    package static func watermark(_ text: String, notes: String?) -> Watermark? {
+        SQLWatermarkValue.watermark(text, notes: notes)
     }
 
     package func validate(_ stream: ExtractRequest) throws {

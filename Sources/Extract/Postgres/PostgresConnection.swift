@@ -60,7 +60,8 @@ final class PostgresConnection: @unchecked Sendable {
     private static func start(_ settings: PostgresSource.Configuration) throws -> OpaquePointer {
         // In this order: what comes after `dbname` overrides the URL.
         var parameters: [(String, String)] = [
-            ("fallback_application_name", "etlctl"), ("dbname", settings.url), ("client_encoding", "UTF8"),
+            ("fallback_application_name", "etlctl"), ("dbname", SQLAddressText(settings.url)?.encoded ?? settings.url),
+            ("client_encoding", "UTF8"),
         ]
         if let file = settings.passwordFile { parameters.append(("passfile", file)) }
         var keywords = parameters.map { strdup($0.0).map { UnsafePointer($0) } } + [nil]
