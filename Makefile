@@ -1,6 +1,7 @@
 # Two commands are all a new machine needs: `make demo` and `make test`. Both install the Debian packages they miss.
 
-BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev pkg-config
+BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev \
+	libzstd-dev libsnappy-dev liblz4-dev libbrotli-dev pkg-config
 RUN_PACKAGES := ca-certificates curl procps util-linux
 TEST_PACKAGES := python3 openssl sqlite3
 SWIFT_FORMAT_PATHS := Package.swift Sources Tests
@@ -29,3 +30,9 @@ format: ## Formats the sources in place
 
 clean:
 	swift package clean
+
+ROUNDS ?= 1000
+torture: ## Kills the program at every moment, ROUNDS=1000 times over; SEED=n repeats one round
+	@Scripts/install-packages.sh $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@TORTURE_ROUNDS=$(ROUNDS) $(if $(SEED),TORTURE_SEED=$(SEED)) Scripts/test.sh --filter CrashTests
+.PHONY: torture

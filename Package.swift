@@ -29,8 +29,12 @@ let rooms: [Target] = [
         swiftSettings: settings),
     .target(
         name: "Extract",
-        dependencies: ["JSONBytes", "Spool", "Transport", "CLibpq", "CMariaDB"],
-        exclude: ["Postgres/CLibpq", "MySQL/CMariaDB"],
+        dependencies: [
+            "JSONBytes", "Spool", "Transport", "CLibpq", "CMariaDB", "CZlib", "CZstd", "CSnappy", "CLZ4", "CBrotli",
+        ],
+        exclude: [
+            "Postgres/CLibpq", "MySQL/CMariaDB", "Files/CZstd", "Files/CSnappy", "Files/CLZ4", "Files/CBrotli",
+        ],
         swiftSettings: settings),
     .target(
         name: "Ship",
@@ -73,6 +77,15 @@ let systemLibraries: [Target] = [
     .systemLibrary(
         name: "CMariaDB", path: "Sources/Extract/MySQL/CMariaDB", pkgConfig: "libmariadb",
         providers: [.apt(["libmariadb-dev"])]),
+    .systemLibrary(
+        name: "CZstd", path: "Sources/Extract/Files/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(
+        name: "CSnappy", path: "Sources/Extract/Files/CSnappy", providers: [.apt(["libsnappy-dev"])]),
+    .systemLibrary(
+        name: "CLZ4", path: "Sources/Extract/Files/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(
+        name: "CBrotli", path: "Sources/Extract/Files/CBrotli", pkgConfig: "libbrotlidec",
+        providers: [.apt(["libbrotli-dev"])]),
     .systemLibrary(
         name: "CDeflate", path: "Sources/Ship/CDeflate", pkgConfig: "libdeflate",
         providers: [.apt(["libdeflate-dev"])]),

@@ -26,6 +26,8 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
     package var hint: String?
     /// How long the source asked to be left alone.
     package var retryAfter: Duration?
+    /// True if the run has done all it can: the next one begins anew instead of continuing it.
+    var endsRun = false
     /// True for a snapshot time that the source does not serve any more.
     var isExpiredReadTime = false
     /// What became of the query job whose rows were read.

@@ -21,6 +21,8 @@ package final class RunContext {
     var usesTemporaryIndex = false
     /// A key that this run meets a second time is an error of the configuration, not another version.
     var refusesRepeatedKeys = false
+    /// Rows that were spooled as rejected at once, and the first of them for people.
+    var rejected = RejectedRows()
     /// Read every record once, whatever the watermark says.
     let readsEverything: Bool
     /// Notes of the source about the stream, kept with the stream's position.
@@ -104,6 +106,7 @@ package final class RunContext {
         var recentFloor: [UInt8]?
         var findings: [ScanFinding] = []
         var settledFindings: [[UInt8]] = []
+        var objectsRead: [ObjectRead] = []
     }
 
     /// True when the page is large enough to be stored: bounded by rows and by bytes, so that memory stays flat.
@@ -130,6 +133,8 @@ package final class RunContext {
         commit.seenKeys = versions.seenKeys
         commit.equalRows = versions.equalRows
         commit.unchanged = versions.unchanged
+        commit.objectRows = versions.objectRows
+        commit.objectsRead = progress.objectsRead
         commit.newColumns = page.fields.takeNewColumns()
         commit.rowsRead = uncommittedRecords
         commit.sourceReads = uncommittedReads
@@ -176,6 +181,20 @@ package final class RunContext {
             )
         }
         usesTemporaryIndex = true
+    }
+}
+
+/// Rows that a run spooled as rejected at once.
+struct RejectedRows {
+    /// As many places as help to find the cause.
+    private static let placesNamed = 5
+
+    private(set) var count = 0
+    private(set) var places: [String] = []
+
+    mutating func add(_ others: [String]) {
+        count += others.count
+        places.append(contentsOf: others.prefix(max(0, Self.placesNamed - places.count)))
     }
 }
 

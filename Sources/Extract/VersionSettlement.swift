@@ -11,6 +11,7 @@ struct VersionSettlement {
     struct Outcome {
         var seenKeys = PackedKeys()
         var equalRows: [EqualRows] = []
+        var objectRows: [ObjectRows] = []
         /// Versions known already.
         var unchanged = 0
     }
@@ -22,6 +23,7 @@ struct VersionSettlement {
         page.hashFields()
         try await compareWithKnown(&outcome)
         try await countEqualRows(&outcome)
+        try await countObjectRows(&outcome)
         return outcome
     }
 
@@ -75,7 +77,7 @@ struct VersionSettlement {
         var places: [Counted: Int] = [:]
         var counted: [(record: Int, place: Int)] = []
         for index in page.records.indices {
-            guard let scope = page.records[index].countScope else { continue }
+            guard let scope = page.records[index].countScope, page.records[index].object == nil else { continue }
             let key = Counted(
                 scope: [UInt8](page.values.bytes(scope)), hash: page.knownHash(of: page.records[index]))
             let place = places[key] ?? order.count
@@ -97,6 +99,51 @@ struct VersionSettlement {
             order[place].rows += 1
         }
         outcome.equalRows = order
+    }
+
+    private struct CountedInObject: Hashable {
+        var object: Int64
+        var hash: KnownHash
+    }
+
+    /// Counts equal rows within each object's present reading; those of an earlier reading of the same object are known already.
+    private func countObjectRows(_ outcome: inout Outcome) async throws {
+        var order: [ObjectRows] = []
+        var places: [CountedInObject: Int] = [:]
+        var counted: [(record: Int, place: Int)] = []
+        for index in page.records.indices {
+            guard let object = page.records[index].object else { continue }
+            let key = CountedInObject(object: object.number, hash: page.knownHash(of: page.records[index]))
+            let place = places[key] ?? order.count
+            if place == order.count {
+                places[key] = place
+                order.append(ObjectRows(object: key.object, hash: key.hash))
+            }
+            counted.append((index, place))
+        }
+        guard !order.isEmpty else { return }
+        order = try await run.store.objectRows(order)
+        // A snapshot's ids carry its run: what earlier ones spooled says nothing about it.
+        for place in order.indices where run.stream.mode == .full && !run.owns(order[place].reading) {
+            order[place].spooled = 0
+        }
+        for (record, place) in counted {
+            guard let object = page.records[record].object else { continue }
+            if order[place].reading != object.reading {
+                order[place].reading = object.reading
+                order[place].seen = 0
+            }
+            let before = order[place].seen
+            page.records[record].equalsBefore = before
+            order[place].seen += 1
+            if before < order[place].spooled || (object.holdsNoEquals && before > 0) {
+                page.records[record].isUnchanged = true
+                outcome.unchanged += 1
+            } else {
+                order[place].spooled = before + 1
+            }
+        }
+        outcome.objectRows = order
     }
 }
 

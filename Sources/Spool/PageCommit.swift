@@ -26,6 +26,11 @@ package struct PageCommit: Sendable {
     /// How many equal rows without a key there are now.
     package var equalRows: [EqualRows] = []
 
+    /// Rows without a key met in objects, counted.
+    package var objectRows: [ObjectRows] = []
+    /// Objects that have been read to their end.
+    package var objectsRead: [ObjectRead] = []
+
     package init(run: Run, rows: RowBatch) {
         self.run = run
         self.rows = rows

@@ -56,6 +56,7 @@ extension SpoolStore {
         }
         try storeFindings(of: page, database)
         try storeMarks(of: page, database)
+        try storeObjects(of: page, database)
         if let floor = page.recentFloor {
             try database.cachedStatement(sql: "DELETE FROM recent_ids WHERE stream_no = ? AND watermark < ?")
                 .execute(arguments: [run.streamNumber, floor.asData])

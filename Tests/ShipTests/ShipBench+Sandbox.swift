@@ -34,7 +34,9 @@ extension ShipBench {
     func createDataset() async throws {
         try await call(
             .post, "p/datasets",
-            .object([JSONMember("datasetReference", .object([JSONMember("projectId", "p"), JSONMember("datasetId", "d")]))]))
+            .object([
+                JSONMember("datasetReference", .object([JSONMember("projectId", "p"), JSONMember("datasetId", "d")]))
+            ]))
     }
 
     func createTable(_ fields: [JSONValue], as table: String = "memos") async throws {
@@ -44,7 +46,8 @@ extension ShipBench {
                 JSONMember(
                     "tableReference",
                     .object([
-                        JSONMember("projectId", "p"), JSONMember("datasetId", "d"), JSONMember("tableId", .string(table)),
+                        JSONMember("projectId", "p"), JSONMember("datasetId", "d"),
+                        JSONMember("tableId", .string(table)),
                     ])),
                 JSONMember("schema", .object([JSONMember("fields", .array(fields))])),
             ]))

@@ -37,6 +37,8 @@ final class PageBuilder {
         var countScope: Range<Int>?
         /// Of equal records within the scope only the first becomes a row: for a record with a key that nothing makes unique.
         var dropsEqualRows = false
+        /// Set for a record whose equals are counted within an object's reading, in place of the scope.
+        var object: ObjectReading?
         /// Equal records before this one within its scope.
         var equalsBefore = 0
         /// Earlier changes of this key (`#n`).
