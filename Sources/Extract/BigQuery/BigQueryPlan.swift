@@ -94,7 +94,7 @@ struct BigQueryPlan: Sendable {
         var query = BigQueryQuery(text: "")
         let future = upper == nil ? "0" : "COUNTIF(\(column) > @\(Self.upperName))"
         let nulls = countsNulls ? "COUNTIF(\(column) IS NULL)" : "0"
-        query.text = "SELECT \(future) AS future, \(nulls) AS nulls FROM \(relation)"
+        query.text = "SELECT \(future) AS future_rows, \(nulls) AS null_rows FROM \(relation)"
         if let upper {
             query.parameters.append(upper.parameter(Self.upperName))
             // With the condition, a table that is partitioned by the watermark reads no more than the future.

@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("INTEGER", ["1", "9007199254740993", "-5"], "9007199254740993"),
+        ("INTEGER", ["1", #""9007199254740993""#, "-5"], "9007199254740993"),
         ("FLOAT", ["1.5", "-2", "1e300"], "1e+300"),
         ("NUMERIC", [#""1.10""#, #""-3""#, #""10""#], "10"),
         ("STRING", [#""a""#, #""é""#, #""b'\\\"""#], "é"),
@@ -226,7 +226,6 @@ import Testing
                 $0.key = ["id"]
             }
             #expect(await stream.run().kind == .configuration)
-            #expect(await stream.with { $0.key = ["name"] }.run().kind == .configuration)
             #expect(await stream.with { $0.key = [] }.run().kind == .configuration)
         }
         try await withOrders([#"{"name":"x"}"#]) { warehouse in
