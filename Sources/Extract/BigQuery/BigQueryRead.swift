@@ -266,7 +266,7 @@ struct BigQueryRead {
 
     /// Rows the next page may bring; nil when the budget is used up.
     private func limit() -> Int? {
-        guard let remaining = run.remainingReads else { return run.options.rowsPerQuery }
+        guard let remaining = run.remainingRecords else { return run.options.rowsPerQuery }
         return remaining > 0 ? min(remaining, run.options.rowsPerQuery) : nil
     }
 

@@ -242,7 +242,7 @@ import Transport
 
     @Test func `tables, columns and types that don't fit are named`() async throws {
         try await withRows { warehouse in
-            for (change, word) in [
+            let cases: [((inout ExtractRequest) -> Void, String)] = [
                 ({ $0.from = "shop.nothing" }, "nothing"), ({ $0.from = "orders" }, "orders"),
                 ({ $0.columns = ["nope"] }, "nope"), ({ $0.key = ["nope"] }, "nope"),
                 (
@@ -251,9 +251,11 @@ import Transport
                         $0.watermark = "nope"
                     }, "nope"
                 ),
-            ] as [((inout ExtractRequest) -> Void, String)] {
-                let result = await warehouse.with(change).run()
-                #expect(result.kind == .configuration, "\(word)")
+            ]
+            for (number, (change, word)) in cases.enumerated() {
+                let stream = warehouse.with(change).with { $0.name = "s\(number)" }
+                let result = await stream.run()
+                #expect(result.kind == .configuration, "\(word): \(result)")
                 #expect("\(result.error.map { "\($0)" } ?? "")".contains(word) || word == "nope", "\(result)")
             }
         }
