@@ -109,6 +109,15 @@ extension SpoolStore {
         if let found = try? schema(of: database), found != expected {
             damage.file.append("its schema is not that of a spool")
         }
+        // What no checksum covers; a damaged file may not be able to tell.
+        let strays = try? Int.fetchOne(
+            database,
+            sql: """
+                SELECT count(*) FROM row_data d WHERE NOT EXISTS (
+                    SELECT 1 FROM run_log u WHERE u.run_no = d.run_no AND d.row_id BETWEEN u.first_row AND u.last_row
+                ) OR NOT EXISTS (SELECT 1 FROM shapes s WHERE s.shape = d.shape AND s.route = d.row_id >> 40)
+                """)
+        if let strays, strays > 0 { damage.file.append("\(strays) rows name a run or a shape that is not theirs") }
         let quarantined = Set(
             try DamagedTable("quarantined_rows", key: "row_id", in: database).keys())
         damage.quarantined = quarantined.count

@@ -36,7 +36,7 @@ struct FilesPosition {
                 ("object", .string(part.object.name)), ("version", .string(part.object.version)),
                 ("size", .number(String(part.object.size))), ("attempt", .number(String(part.attempt))),
                 ("offset", .number(String(part.place.offset))), ("line", .number(String(part.place.line))),
-                ("row", .number(String(part.place.row))),
+                ("row", .number(String(part.place.row))), ("bad", .number(String(part.place.bad))),
             ]
         }
         return JSONValue(members)
@@ -53,6 +53,7 @@ struct FilesPosition {
         place.offset = json["offset"]?.intValue ?? 0
         place.line = Int(json["line"]?.intValue ?? 0)
         place.row = Int(json["row"]?.intValue ?? 0)
+        place.bad = Int(json["bad"]?.intValue ?? 0)
         part = Part(
             object: StoredObject(name: name, size: json["size"]?.intValue ?? 0, version: version),
             attempt: Int(json["attempt"]?.intValue ?? 0), place: place)

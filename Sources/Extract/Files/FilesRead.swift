@@ -122,7 +122,7 @@ final class FilesRead {
         finished.append(
             ObjectRead(
                 number: record.number, version: object.version, size: object.size,
-                rows: part.place.row + reader.badLines))
+                rows: part.place.row + part.place.bad))
         position.part = nil
         return true
     }
@@ -152,7 +152,6 @@ final class ObjectContext {
     let object: StoredObject
     let reading: ObjectReading
     private(set) var part: FilesPosition.Part
-    var badLines = 0
     var run: RunContext { files.run }
     var store: any ObjectStore { files.store }
     var url: String { files.store.url(of: object.name) }
@@ -163,6 +162,9 @@ final class ObjectContext {
         self.reading = reading
         self.part = part
     }
+
+    /// Notes where the object ended.
+    func end(at place: TextPlace) { part.place = place }
 
     /// Notes how far the object was read.
     func stand(at place: TextPlace) {

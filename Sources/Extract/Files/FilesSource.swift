@@ -27,5 +27,20 @@ package struct FilesSource: Source {
         }
     }
 
+    /// What `etlctl check` can tell of a stream without reading an object.
+    package func check(_ stream: ExtractRequest) async throws -> String {
+        let glob = try Glob(stream.from ?? "")
+        var token: String?
+        repeat {
+            let listing = try await store.list(prefix: glob.prefix, after: token)
+            if let first = listing.objects.first(where: { glob.matches($0.name) }) {
+                _ = try await store.open(first, from: 0)
+                return "reachable and readable, such as \(store.url(of: first.name))"
+            }
+            token = listing.next
+        } while token != nil
+        return "reachable, but no object below \(store.url) matches \(stream.from ?? "")"
+    }
+
     package func read(_ run: RunContext) async throws -> Bool { try await FilesRead(run, store: store).read() }
 }

@@ -36,13 +36,14 @@ struct TextObjectRead {
             case .bad(let line):
                 guard !run.stream.files.stopsAtBadRow else { throw try await stop(at: line) }
                 records.addBad(line)
-                context.badLines += 1
                 context.files.noteRejected("line \(line.line) of \(context.object.name) (\(line.reason))")
             case .needsMore:
                 try Task.checkCancellation()
                 if let piece = try await bytes.next() { reader.feed(piece) } else { reader.finish() }
                 continue
-            case .end: return true
+            case .end:
+                context.end(at: reader.place)
+                return true
             }
             guard run.isPageFull || run.isExhausted else { continue }
             context.stand(at: reader.place)

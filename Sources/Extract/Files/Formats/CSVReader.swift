@@ -73,7 +73,9 @@ final class CSVReader: TextRecordReader {
             case .needsMore: return .needsMore
             case .end: return .end
             case .blank: continue
-            case .bad(let bad): return .bad(bad)
+            case .bad(let bad):
+                place.bad += 1
+                return .bad(bad)
             case .record:
                 row.begin()
                 write(into: row)

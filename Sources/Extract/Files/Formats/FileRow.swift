@@ -124,6 +124,8 @@ struct TextPlace: Equatable {
     var line = 0
     /// Records before it, bad lines not counted.
     var row = 0
+    /// Bad lines before it.
+    var bad = 0
 }
 
 /// An object that can't be read on: what is wrong with it, and where.

@@ -107,7 +107,8 @@ final class JSONLinesReader: TextRecordReader {
     }
 
     private func bad(_ line: Range<Int>, _ reason: String) -> FileItem {
-        .bad(BadLine(line: place.line, reason: reason, text: [UInt8](buffer.bytes(line))))
+        place.bad += 1
+        return .bad(BadLine(line: place.line, reason: reason, text: [UInt8](buffer.bytes(line))))
     }
 
     // MARK: Objects

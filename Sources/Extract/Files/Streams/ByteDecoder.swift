@@ -36,22 +36,29 @@ enum ByteDecoders {
     static let pieceSize = 256 << 10
 }
 
-/// Bounds what a few compressed bytes may become: a file made to fill a disk is refused, not unpacked.
+/// Bounds what a few bytes may become: a file made to fill a disk is refused, not unpacked.
 struct RatioLimit {
     /// Text that repeats itself a lot reaches a few hundred; deflate can't do more than 1032.
-    private static let maximumRatio: Int64 = 1000
-    /// Below that no ratio harms.
-    private static let free: Int64 = 64 << 20
+    static let ofText = RatioLimit(maximumRatio: 1000, free: 64 << 20)
+    /// Parquet keeps a value that repeats itself once; rows have it each time.
+    static let ofRows = RatioLimit(maximumRatio: 10_000, free: 1 << 30)
 
-    private(set) var bytesIn: Int64 = 0
+    private let maximumRatio: Int64
+    /// Below so many bytes no ratio harms.
+    private let free: Int64
+    private var bytesIn: Int64 = 0
     private(set) var bytesOut: Int64 = 0
+
+    private init(maximumRatio: Int64, free: Int64) {
+        self.maximumRatio = maximumRatio
+        self.free = free
+    }
 
     mutating func count(in read: Int, out written: Int) throws {
         bytesIn += Int64(read)
         bytesOut += Int64(written)
-        guard bytesOut > Self.free, bytesOut / Self.maximumRatio > bytesIn else { return }
+        guard bytesOut > free, bytesOut / maximumRatio > bytesIn else { return }
         throw BrokenObject(
-            reason:
-                "it unpacks to more than \(Self.maximumRatio) times its size (\(bytesOut) of \(bytesIn) bytes so far)")
+            reason: "it unpacks to more than \(maximumRatio) times its size (\(bytesOut) of \(bytesIn) bytes so far)")
     }
 }

@@ -5,7 +5,7 @@ final class GzipDecoder: ByteDecoder {
     private var stream = z_stream()
     private var input: [UInt8] = []
     private var position = 0
-    private var limit = RatioLimit()
+    private var limit = RatioLimit.ofText
     /// Between two members, or behind the last.
     private var isAtMemberStart = true
     private var isFirstMember = true

@@ -6,7 +6,7 @@ final class ZstdDecoder: ByteDecoder {
     private let context: OpaquePointer
     private var input: [UInt8] = []
     private var position = 0
-    private var limit = RatioLimit()
+    private var limit = RatioLimit.ofText
     /// What the last call said is still to come of the frame; 0 between frames.
     private var isInFrame = false
     private var hasBegun = false
