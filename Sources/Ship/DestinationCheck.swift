@@ -125,7 +125,8 @@ private struct DestinationCheck {
             findings.append(
                 DestinationFinding(
                     .warning, subject, error.message,
-                    hint: "grant roles/bigquery.jobUser; without it rows in doubt are sent again unasked, and new tables wait "
+                    hint:
+                        "grant roles/bigquery.jobUser; without it rows in doubt are sent again unasked, and new tables wait "
                         + "until they have settled"))
         }
     }

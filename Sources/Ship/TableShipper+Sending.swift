@@ -251,7 +251,8 @@ extension TableShipper {
     private func attempt(_ answer: Answer) -> Verdict.Attempt {
         Verdict.Attempt(
             table: table, rows: answer.outgoing.packed.rows, bytes: answer.outgoing.packed.bytes,
-            transientAttempts: answer.outgoing.packed.transientAttempts, isSettling: keeper.isSettling)
+            transientAttempts: answer.outgoing.packed.transientAttempts, failures: answer.outgoing.attempt,
+            isSettling: keeper.isSettling)
     }
 
     /// Answers that waited for a look at the table.

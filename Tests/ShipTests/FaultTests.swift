@@ -81,7 +81,10 @@ struct FaultTests {
         }
     }
 
-    @Test(arguments: ["html=413", "status=413", "status=400,reason=badRequest,message=Request payload size exceeds the limit: 1 bytes."])
+    @Test(arguments: [
+        "html=413", "status=413",
+        "status=400,reason=badRequest,message=Request payload size exceeds the limit: 1 bytes.",
+    ])
     func `what is too large is halved until it fits`(_ fault: String) async throws {
         try await withBench { bench in
             try await bench.spool(count: 400)

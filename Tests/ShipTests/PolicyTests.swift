@@ -23,7 +23,8 @@ struct PolicyTests {
     }
 
     @Test(arguments: [
-        ("http://127.0.0.1:9050", "loopback"), ("http://127.8.9.10:1/", "loopback"), ("HTTP://LocalHost:80", "loopback"),
+        ("http://127.0.0.1:9050", "loopback"), ("http://127.8.9.10:1/", "loopback"),
+        ("HTTP://LocalHost:80", "loopback"),
         ("http://[::1]:9050", "loopback"), ("http://bq.localhost:1", "loopback"),
         ("https://bigquery.googleapis.com/", "https://bigquery.googleapis.com"),
         ("https://BigQuery.googleapis.com", "https://bigquery.googleapis.com"),

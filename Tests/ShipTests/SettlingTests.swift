@@ -151,7 +151,8 @@ struct SettlingTests {
             try await bench.shipSettled()
             // As a kill between the intent and the answer leaves it.
             let record = try #require(try await bench.spool.tableRecord(ShipBench.table, endpoint: "loopback"))
-            let intent = record.replacingOccurrences(of: "{\"creation_time\"", with: "{\"intent\":true,\"creation_time\"")
+            let intent = record.replacingOccurrences(
+                of: "{\"creation_time\"", with: "{\"intent\":true,\"creation_time\"")
             try await bench.spool.setTableRecord(intent, for: ShipBench.table, endpoint: "loopback")
             try bench.sandbox.state.setFaults("lose-rows,on=insertAll,times=1")
             try await bench.spool(count: 10, from: 100)

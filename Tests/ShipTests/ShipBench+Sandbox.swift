@@ -34,7 +34,9 @@ extension ShipBench {
     func createDataset() async throws {
         try await call(
             .post, "p/datasets",
-            .object([JSONMember("datasetReference", .object([JSONMember("projectId", "p"), JSONMember("datasetId", "d")]))]))
+            .object([
+                JSONMember("datasetReference", .object([JSONMember("projectId", "p"), JSONMember("datasetId", "d")]))
+            ]))
     }
 
     func createTable(_ fields: [JSONValue], as table: String = "memos") async throws {
@@ -44,7 +46,8 @@ extension ShipBench {
                 JSONMember(
                     "tableReference",
                     .object([
-                        JSONMember("projectId", "p"), JSONMember("datasetId", "d"), JSONMember("tableId", .string(table)),
+                        JSONMember("projectId", "p"), JSONMember("datasetId", "d"),
+                        JSONMember("tableId", .string(table)),
                     ])),
                 JSONMember("schema", .object([JSONMember("fields", .array(fields))])),
             ]))
@@ -60,6 +63,21 @@ extension ShipBench {
         let reply = try await call(
             .post, "p/datasets/d/tables/memos/insertAll", .object([JSONMember("rows", .array(rows))]))
         try #require(reply["insertErrors"] == nil)
+    }
+
+    /// Rows of somebody else, extracted now.
+    func insertForeign(_ ids: [String]) async throws {
+        let rows = ids.map { id in
+            JSONValue.object([
+                JSONMember(
+                    "json",
+                    .object([
+                        JSONMember("_insert_id", .string(id)),
+                        JSONMember("_extracted_at", .string(clock.now().description)),
+                    ]))
+            ])
+        }
+        try await call(.post, "p/datasets/d/tables/memos/insertAll", .object([JSONMember("rows", .array(rows))]))
     }
 
     /// Changes a byte of a payload behind the spool's back.

@@ -46,16 +46,20 @@ struct VerdictTests {
         Case(name: "accepted, nothing said", reply: reply(200, "{}"), rest: .delivered, advice: "proceed"),
         Case(name: "200 HTML", reply: reply(200, "<html>hello</html>"), rest: .inDoubt(.unknown), advice: "retry"),
         Case(name: "200 empty", reply: reply(200), rest: .inDoubt(.unknown), advice: "retry"),
-        Case(name: "200 cut off", reply: reply(200, String(accepted.dropLast())), rest: .inDoubt(.unknown), advice: "retry"),
+        Case(
+            name: "200 cut off", reply: reply(200, String(accepted.dropLast())), rest: .inDoubt(.unknown),
+            advice: "retry"),
         Case(
             name: "200 with an error inside", reply: reply(200, error("backendError")), rest: .inDoubt(.unknown),
             advice: "retry"),
-        Case(name: "200 of another kind", reply: reply(200, #"{"kind":"x"}"#), rest: .inDoubt(.unknown), advice: "retry"),
+        Case(
+            name: "200 of another kind", reply: reply(200, #"{"kind":"x"}"#), rest: .inDoubt(.unknown), advice: "retry"),
         Case(name: "202", reply: reply(202, accepted), rest: .inDoubt(.unknown), advice: "retry"),
         Case(name: "302", reply: reply(302), rest: .pending, advice: "stop configuration"),
         Case(name: "400", reply: reply(400, error("badRequest")), rest: .pending, advice: "stop badRequest"),
         Case(
-            name: "400 size", reply: reply(400, error("badRequest", "Request payload size exceeds the limit: 10485760 bytes.")),
+            name: "400 size",
+            reply: reply(400, error("badRequest", "Request payload size exceeds the limit: 10485760 bytes.")),
             rest: .pending, advice: "split"),
         Case(name: "400 unavailable", reply: reply(400, error("tableUnavailable")), rest: .pending, advice: "retry"),
         Case(name: "401", reply: reply(401, error("authError")), rest: .pending, advice: "stop denied"),
@@ -80,13 +84,18 @@ struct VerdictTests {
         Case(name: "no TLS", reply: failure(.tls, 0), rest: .pending, advice: "stop unavailable"),
         Case(name: "a proxy's no", reply: failure(.proxy, 0), rest: .pending, advice: "stop unavailable"),
         Case(name: "reset before the body", reply: failure(.connectionLost, 0), rest: .pending, advice: "retry"),
-        Case(name: "reset after the body", reply: failure(.connectionLost, 2000), rest: .inDoubt(.unknown), advice: "retry"),
-        Case(name: "reset in a small body", reply: failure(.connectionLost, 10), rest: .inDoubt(.unknown), advice: "retry"),
+        Case(
+            name: "reset after the body", reply: failure(.connectionLost, 2000), rest: .inDoubt(.unknown),
+            advice: "retry"),
+        Case(
+            name: "reset in a small body", reply: failure(.connectionLost, 10), rest: .inDoubt(.unknown),
+            advice: "retry"),
         Case(
             name: "reset in a large body", reply: failure(.connectionLost, 65536), rest: .inDoubt(.unknown),
             advice: "split", bytes: 4 << 20),
         Case(name: "silence", reply: failure(.timeout(.silence), 2000), rest: .inDoubt(.unknown), advice: "retry"),
-        Case(name: "too much answer", reply: failure(.responseTooLarge, 2000), rest: .inDoubt(.unknown), advice: "retry"),
+        Case(
+            name: "too much answer", reply: failure(.responseTooLarge, 2000), rest: .inDoubt(.unknown), advice: "retry"),
         Case(name: "unknown failure", reply: failure(.other(code: 56), 1), rest: .inDoubt(.unknown), advice: "retry"),
         Case(name: "cancelled", reply: failure(.cancelled, 1), rest: .inDoubt(.unknown), advice: "cancelled"),
         Case(name: "cancelled before", reply: failure(.cancelled, 0), rest: .pending, advice: "cancelled"),
@@ -132,9 +141,21 @@ struct VerdictTests {
         }
     }
 
+    @Test func `three cut connections in a row mean that the request is too large`() {
+        var attempt = Self.attempt()
+        let reply = Self.failure(.connectionLost, 2000)
+        attempt.failures = 1
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))
+        attempt.failures = 2
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .split)
+        attempt.rows = [Self.rows[0]]
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))
+    }
+
     @Test func `a row that was refused is rejected and the others are delivered`() {
         let body = Self.rowErrors(
-            #"{"index":2,"errors":[{"reason":"invalid","location":"age","debugInfo":"","message":"Cannot convert value"}]}"#)
+            #"{"index":2,"errors":[{"reason":"invalid","location":"age","debugInfo":"","message":"Cannot convert value"}]}"#
+        )
         let verdict = Verdict(of: Self.reply(200, body), for: Self.attempt(), at: Self.now)
         #expect(verdict.rest == .delivered)
         #expect(
@@ -212,9 +233,11 @@ struct VerdictTests {
     }
 
     static let hostile = [
-        #"{"index":4,"errors":[]}"#, #"{"index":-1,"errors":[]}"#, #"{"index":"0","errors":[]}"#, #"{"index":0.5,"errors":[]}"#,
+        #"{"index":4,"errors":[]}"#, #"{"index":-1,"errors":[]}"#, #"{"index":"0","errors":[]}"#,
+        #"{"index":0.5,"errors":[]}"#,
         #"{"index":1e0,"errors":[]}"#, #"{"errors":[]}"#, #"{"index":0,"errors":[]},{"index":0,"errors":[]}"#,
-        #"{"index":99999999999999999999,"errors":[]}"#, #"{"index":0,"errors":["x"]}"#, #"{"index":0,"errors":{}}"#, "1", "null",
+        #"{"index":99999999999999999999,"errors":[]}"#, #"{"index":0,"errors":["x"]}"#, #"{"index":0,"errors":{}}"#,
+        "1", "null",
         "[]", "{}", #"{"index":null}"#, #"{"index":0,"index":1,"errors":[]}"#,
     ]
 
