@@ -29,3 +29,9 @@ format: ## Formats the sources in place
 
 clean:
 	swift package clean
+
+ROUNDS ?= 1000
+torture: ## Kills the program at every moment, ROUNDS=1000 times over; SEED=n repeats one round
+	@Scripts/install-packages.sh $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@TORTURE_ROUNDS=$(ROUNDS) $(if $(SEED),TORTURE_SEED=$(SEED)) Scripts/test.sh --filter CrashTests
+.PHONY: torture

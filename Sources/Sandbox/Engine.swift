@@ -216,6 +216,8 @@ final class InterruptiblePause: Sendable {
         while !isCancelled.load(ordering: .acquiring), condition.wait(until: end) {}
     }
 
+    func reset() { isCancelled.store(false, ordering: .releasing) }
+
     func cancel() {
         condition.lock()
         isCancelled.store(true, ordering: .releasing)

@@ -21,6 +21,7 @@ package struct LoggedRequest: Sendable {
     package var duplicateRows = 0
     package var refusedRows = 0
     package var lostRows = 0
+    /// Empty for older requests once the log holds a million of them; a row without an id has an empty one.
     package var insertIDs: [String] = []
     /// Bytes of the body as sent, and decoded.
     package var wireBytes = 0
@@ -61,6 +62,11 @@ struct RequestLog: Sendable {
     private(set) var entries: [LoggedRequest] = []
     private var count = 0
     let limit: Int
+    /// Ids are kept for the last requests only, so that a long run does not fill the memory.
+    static let maximumInsertIDs = 1_000_000
+    private var insertIDCount = 0
+    /// Entries before this one have lost their ids.
+    private var firstWithIDs = 0
 
     init(limit: Int) { self.limit = limit }
 
@@ -68,9 +74,24 @@ struct RequestLog: Sendable {
         count += 1
         entries.append(entry)
         entries[entries.count - 1].number = count
+        insertIDCount += entry.insertIDs.count
+        while insertIDCount > Self.maximumInsertIDs, firstWithIDs < entries.count - 1 {
+            insertIDCount -= entries[firstWithIDs].insertIDs.count
+            entries[firstWithIDs].insertIDs = []
+            firstWithIDs += 1
+        }
         // Dropped in blocks, so that a full log costs nothing per request.
-        if entries.count > limit + limit / 4 { entries.removeFirst(entries.count - limit) }
+        if entries.count > limit + limit / 4 {
+            let dropped = entries.count - limit
+            insertIDCount -= entries[..<dropped].reduce(0) { $0 + $1.insertIDs.count }
+            firstWithIDs = max(0, firstWithIDs - dropped)
+            entries.removeFirst(dropped)
+        }
     }
 
-    mutating func removeAll() { entries = [] }
+    mutating func removeAll() {
+        entries = []
+        insertIDCount = 0
+        firstWithIDs = 0
+    }
 }

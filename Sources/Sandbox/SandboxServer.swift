@@ -6,27 +6,30 @@ internal import Synchronization
 package final class SandboxServer: Sendable {
     private let engine: Engine
     private let listener = Mutex<HTTPListener?>(nil)
-    private let wantedPort: UInt16
+    /// The configured port, or the free one that was found: a second start listens where clients know it.
+    private let wantedPort: Mutex<UInt16>
 
     /// Opens the data; nothing is listened on yet.
     ///
     /// - Throws: `SandboxError` if the data folder or a key file cannot be used.
     package init(_ configuration: SandboxConfiguration = SandboxConfiguration()) throws {
         engine = try Engine(configuration)
-        wantedPort = configuration.port
+        wantedPort = Mutex(configuration.port)
     }
 
-    /// Listens. A second call does nothing.
+    /// Listens; after a stop, on the same port again. A call while it listens does nothing.
     ///
     /// - Throws: `SandboxError.cannotListen`.
     package func start() throws {
         try listener.withLock { listener in
             guard listener == nil else { return }
             let engine = engine
+            engine.pause.reset()
             let uploads = HTTPListener.UploadPolicy(
                 limit: { engine.uploadLimit }, wasCut: { engine.logCutUpload($0, $1, received: $2) })
-            let started = try HTTPListener(port: wantedPort, uploads: uploads) { engine.handle($0) }
+            let started = try HTTPListener(port: wantedPort.withLock { $0 }, uploads: uploads) { engine.handle($0) }
             engine.endpoint.withLock { $0 = "http://127.0.0.1:\(started.port)" }
+            wantedPort.withLock { $0 = started.port }
             listener = started
         }
     }

@@ -18,7 +18,7 @@ package struct SandboxState: Sendable {
     package func rows(of table: String) throws -> [JSONValue] {
         let record = try record(of: table)
         if record.isView { return try query("SELECT * FROM `\(record.key)`", project: record.key.project) }
-        return try engine.store.rows(of: record.layout).map { row in
+        return try engine.store.rows(of: record.layout).rows.map { row in
             .object(zip(record.fields, row).map { JSONMember($0.name, ColumnCodec.plain($1, $0)) })
         }
     }

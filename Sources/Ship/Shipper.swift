@@ -113,7 +113,7 @@ package final class Shipper: Sendable {
     /// Routes by table. Without `follow` only tables that have something to do: a drained table costs no request.
     private func tables() async throws -> [(String, [Route])] {
         var tables: [(String, [Route])] = []
-        for entry in try await spool.ledger() where isChosen(entry.route) {
+        for entry in try await spool.ledger() where isChosen(entry.route) && entry.spooled > 0 {
             if let index = tables.firstIndex(where: { $0.0 == entry.route.table }) {
                 tables[index].1.append(entry.route)
             } else {
@@ -142,7 +142,7 @@ package final class Shipper: Sendable {
     private func summary(_ results: [TableResult], stop: ShipStop?) async throws -> ShipSummary {
         var streams: [StreamSummary] = []
         let known = results.flatMap(\.summaries)
-        for entry in try await spool.ledger() where isChosen(entry.route) {
+        for entry in try await spool.ledger() where isChosen(entry.route) && entry.spooled > 0 {
             var summary =
                 known.first { $0.stream == entry.route.stream && $0.table == entry.route.table }
                 ?? StreamSummary(stream: entry.route.stream, table: entry.route.table)

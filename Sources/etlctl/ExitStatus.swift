@@ -113,6 +113,7 @@ struct Failure: Error, Sendable, Equatable {
         case let error as SpoolError: self = .init(describing: error)
         case let error as AuthError: self = .init(describing: error)
         case let stop as ShipStop: self = .init(describing: stop)
+        case let error as BigQueryError: self = .init(describing: error)
         case let error as ValidationError: self = .usage(error.message)
         case is CancellationError: self = .interrupted(signal: 2, "Interrupted.")
         case let error as any CustomStringConvertible where !(type(of: error) is NSError.Type):
@@ -153,6 +154,20 @@ struct Failure: Error, Sendable, Equatable {
         case .configuration: self = .config(message, hint: stop.hint)
         case .unavailable: self = .destinationUnavailable(message, hint: stop.hint)
         case .badRequest: self = .unexpected(message, hint: stop.hint)
+        }
+    }
+
+    private init(describing error: BigQueryError) {
+        let message = error.message.capitalizedSentence
+        switch error.kind {
+        case .denied:
+            self = .denied(
+                message, hint: "Check the credentials and roles of the destination (README, first pipeline).")
+        case .transient, .rateLimited:
+            self = .destinationUnavailable(message, hint: "Run the same command again later.")
+        case .notFound, .configuration: self = .config(message, hint: "See `etlctl check`.")
+        case .alreadyExists, .preconditionFailed, .badRequest: self = .unexpected(message)
+        case .cancelled: self = .interrupted(signal: 2, "Interrupted.")
         }
     }
 

@@ -16,13 +16,15 @@ import Testing
             #expect(quiet.status == .complete)
 
             try await database.write(
-                (0..<7).map { .set("memos/m\($0 * 11)", ["n": .integer(-1)]) } + (0..<5).map { .delete("memos/m\(100 + $0)") }
+                (0..<7).map { .set("memos/m\($0 * 11)", ["n": .integer(-1)]) }
+                    + (0..<5).map { .delete("memos/m\(100 + $0)") }
                     + (0..<5).map { .set("memos/new\($0)", [:]) })
             let result = try await stream.complete()
             #expect(result.counters.rowsSpooled == 17)
             #expect(result.counters.deletes == 5)
             let rows = try await stream.rows().suffix(17)
-            #expect(Set(rows.filter { $0.operation == "delete" }.map(\.path)) == Set((100..<105).map { "memos/m\($0)" }))
+            #expect(
+                Set(rows.filter { $0.operation == "delete" }.map(\.path)) == Set((100..<105).map { "memos/m\($0)" }))
             #expect(rows.filter { $0["n"] == .number("-1") }.count == 7)
             #expect(try await stream.complete().counters.rowsSpooled == 0)
         }
@@ -98,7 +100,8 @@ import Testing
             try await stream.complete()
             try await withLoopbackServer { request in
                 // The second page of the scan is spoiled: a quarter of the documents would be missing.
-                request.text.contains("startAt") ? .json(200, answer) : HTTPProxy.forward(request, to: database.host)?.passed ?? .close
+                request.text.contains("startAt")
+                    ? .json(200, answer) : HTTPProxy.forward(request, to: database.host)?.passed ?? .close
             } _: { proxy in
                 let spoiled = await stream.behind(proxy).withOptions { $0.patience = .milliseconds(20) }.run()
                 #expect(spoiled.error != nil)
@@ -126,7 +129,8 @@ import Testing
 
     @Test func `only what changed is fetched`() async throws {
         try await withDatabase { database, spool in
-            try await database.write((0..<50).map { .set("memos/m\($0)", ["text": .text(String(repeating: "x", count: 2000))]) })
+            try await database.write(
+                (0..<50).map { .set("memos/m\($0)", ["text": .text(String(repeating: "x", count: 2000))]) })
             let stream = Extraction(database, spool)
             try await stream.complete()
             try await database.set("memos/m7", ["text": .text("y")])
@@ -152,7 +156,9 @@ import Testing
 
     @Test func `a group's documents at every depth are compared in their own order`() async throws {
         try await withDatabase { database, spool in
-            let ids = ["__id10__", "__id-3__", "__id7__", "10", "9", "A", "a", "a b", "ä", "~", "\u{FFFD}", "😀", "a%2F"]
+            let ids = [
+                "__id10__", "__id-3__", "__id7__", "10", "9", "A", "a", "a b", "ä", "~", "\u{FFFD}", "😀", "a%2F",
+            ]
             var writes: [FirestoreDatabase.Write] = []
             for id in ids {
                 writes.append(.set("orders/\(id)", [:]))
@@ -164,9 +170,12 @@ import Testing
                 try await withTemporarySpool { spool in
                     let stream = Extraction(database, spool, from: from).withOptions { $0.keysPerQuery = 4 }
                     let expected = from == "**/orders" ? 39 : 13
-                    #expect(try await stream.complete().counters.rowsSpooled == expected)
-                    #expect(try await stream.complete().counters.rowsSpooled == 0)
-                    #expect(Set(try await stream.rows().map(\.path)).count == expected)
+                    let first = try await stream.complete().counters.rowsSpooled
+                    let second = try await stream.complete().counters.rowsSpooled
+                    let paths = Set(try await stream.rows().map(\.path))
+                    #expect(first == expected)
+                    #expect(second == 0)
+                    #expect(paths.count == expected)
                 }
             }
         }

@@ -104,6 +104,18 @@ struct FaultTests {
         #expect(bench.state.requestsInFlight == 0)
     }
 
+    @Test func `a sandbox that comes back has its port and its rows`() throws {
+        let bench = try bench()
+        _ = try bench.insert(row: "{\"n\":1}")
+        let port = bench.server.port
+        bench.server.stop()
+        #expect(throws: PlainClient.ConnectionFailed.self) { try bench.insert(row: "{\"n\":2}") }
+        try bench.server.start()
+        #expect(bench.server.port == port)
+        #expect(try bench.insert(row: "{\"n\":3}").status == 200)
+        #expect(try bench.state.rows(of: "t") == [["n": 1], ["n": 3]])
+    }
+
     @Test func `faults strike after, at most times, at a rate, on one operation and table`() throws {
         let bench = try bench("status=500,on=insertAll,table=d.t,after=2,times=3")
         try bench.makeTable("u", "n INTEGER")

@@ -242,6 +242,24 @@ struct InsertAllTests {
         #expect(bench.state.requests.map(\.duplicateRows) == [0, 0, 0, 1, 1, 0])
     }
 
+    @Test func `requests at the same time store every id once`() async throws {
+        let bench = try Bench()
+        try bench.makeTable("t", "n INTEGER")
+        let client = bench.client
+        let path = bench.base + "/datasets/d/tables/t/insertAll"
+        let rows = (0..<100).map { number -> JSONValue in
+            ["insertId": .string("id\(number)"), "json": ["n": .number("\(number)")]]
+        }
+        let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<12 { group.addTask { try client.send("POST", path, ["rows": .array(rows)]).status } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(statuses == Array(repeating: 200, count: 12))
+        #expect(Set(try bench.state.insertIDs(of: "t")).count == 100)
+        #expect(try bench.state.rowCount(of: "t") == 100)
+        #expect(bench.state.requestsInFlight == 0)
+    }
+
     @Test func `rows without an insertId and rows of other tables are never duplicates`() throws {
         let bench = try Bench()
         try bench.makeTable("t", "n INTEGER")

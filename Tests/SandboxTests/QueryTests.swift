@@ -44,6 +44,37 @@ struct QueryTests {
     }
 
     static let examples: [Example] = [
+        Example(sql: "SELECT s.n FROM (SELECT n, _path FROM d.t) s WHERE s.n > 1", expected: [["2"]]),
+        Example(sql: "SELECT COUNT(*) FROM (SELECT DISTINCT _path FROM d.t) AS x", expected: [["2"]]),
+        Example(
+            sql:
+                "SELECT _path, COUNT(DISTINCT _insert_id) AS c FROM d.t GROUP BY 1 HAVING c > 1 ORDER BY COUNT(*) DESC",
+            expected: [["a", "2"]]),
+        Example(
+            sql: "SELECT a._path, b.n FROM d.t a LEFT JOIN d.t AS b ON a._path = b._path AND b.n = 2 WHERE a.n IS NULL",
+            expected: [["b", nil]]),
+        Example(
+            sql: "SELECT n FROM d.t AS o WHERE EXISTS (SELECT 1 FROM d.t i WHERE i._path = o._path AND i.n > o.n)",
+            expected: [["1"]]),
+        Example(sql: "SELECT n FROM d.t WHERE n NOT IN (1, 7) AND NOT (flag IS TRUE)", expected: [["2"]]),
+        Example(
+            sql: "SELECT _insert_id FROM d.t WHERE n > 1 OR (n = 1 AND _path >= 'a') ORDER BY n, _path LIMIT 1000",
+            expected: [["i1"], ["i2"]]),
+        Example(sql: "SELECT (SELECT MAX(n) FROM d.t) - 1 AS y, 'it\\'s' || \"x\" FROM d.t LIMIT 0", expected: []),
+        Example(
+            sql: "SELECT LAG(n) OVER (ORDER BY _extracted_at) FROM d.t ORDER BY _extracted_at",
+            expected: [[nil], ["1"], ["2"]], types: ["INTEGER"]),
+        Example(
+            sql:
+                "SELECT TIMESTAMP_DIFF(MAX(_updated_at), MIN(_updated_at), HOUR), EXTRACT(YEAR FROM MIN(day)) FROM d.t",
+            expected: [["47", "2026"]]),
+        Example(
+            sql: "SELECT t.* EXCEPT (tags, x) REPLACE (n * 10 AS n) FROM d.t WHERE n = 1",
+            expected: [
+                [
+                    "a", "1767225600000001", "1767225600000001", "upsert", "i1", "10", "1.1", "true", "2026-01-31",
+                ]
+            ]),
         Example(sql: "SELECT COUNT(*) FROM d.t", expected: [["3"]], types: ["INTEGER"]),
         Example(sql: "SELECT COUNT(*) AS n FROM `p.d.t` WHERE n IS NULL", expected: [["1"]]),
         Example(sql: "SELECT COUNTIF(n IS NULL), COUNT(n), SUM(n) FROM d.t", expected: [["1", "2", "3"]]),
@@ -182,6 +213,16 @@ struct QueryTests {
             #expect(reply.message == refusal.message, "\(refusal.sql)")
             #expect(reply.reason == (refusal.status == 404 ? "notFound" : "invalidQuery"))
         }
+    }
+
+    @Test func `a query that is nested or chained without end is refused, a long list is not`() throws {
+        let bench = try benchWithRows()
+        let deep = String(repeating: "(", count: 2000) + "1" + String(repeating: ")", count: 2000)
+        #expect(try bench.query("SELECT \(deep)").message?.hasPrefix("The query is nested too deeply") == true)
+        let chain = Array(repeating: "TRUE", count: 2000).joined(separator: " AND ")
+        #expect(try bench.query("SELECT \(chain)").message?.hasPrefix("The expression is too long") == true)
+        let list = (0..<3000).map { "'\($0)'" }.joined(separator: ", ")
+        #expect(cells(try bench.query("SELECT COUNT(*) FROM d.t WHERE _path IN ('a', \(list))")) == [["2"]])
     }
 
     @Test func `a query is legacy SQL unless it says otherwise`() throws {

@@ -248,6 +248,10 @@ struct TableTests {
                 ["f": [["v": "0"], ["v": "0"]]], ["f": [["v": "1"], ["v": "1000000"]]],
             ])
         #expect(data["totalRows"] == "3")
+        let next = try #require(data["pageToken"]?.stringValue)
+        let last = try bench.client.send("GET", bench.base + "/datasets/d/tables/a/data?pageToken=\(next)").json
+        #expect(last["rows"] == [["f": [["v": "2"], ["v": "2.0"]]]])
+        #expect(last["pageToken"] == nil)
         let rest = try bench.client.send(
             "GET", bench.base + "/datasets/d/tables/a/data?selectedFields=at&startIndex=2"
         ).json

@@ -47,7 +47,8 @@ package struct FirestoreEmulator: Sendable {
         }
         guard let gcloud else {
             throw StartFailure(
-                description: "there is no Firestore emulator: install gcloud with its emulators, or set FIRESTORE_EMULATOR_HOST")
+                description:
+                    "there is no Firestore emulator: install gcloud with its emulators, or set FIRESTORE_EMULATOR_HOST")
         }
         let emulator = FirestoreEmulator(host: "127.0.0.1:\(try LoopbackServer.unusedPort())")
         try start(gcloud, at: emulator.host)
@@ -60,7 +61,8 @@ package struct FirestoreEmulator: Sendable {
     }
 
     private func answers() async -> Bool {
-        let response = try? await FirestoreDatabase.http.send(.init(.get, endpoint + "/", timeouts: .init(connect: .seconds(2))))
+        let response = try? await FirestoreDatabase.http.send(
+            .init(.get, endpoint + "/", timeouts: .init(connect: .seconds(2))))
         return response?.status == 200
     }
 

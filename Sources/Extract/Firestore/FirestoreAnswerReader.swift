@@ -92,7 +92,8 @@ final class FirestoreAnswerReader {
         }
         // Every true answer names its time, also one without documents: an empty one must not look like an empty collection.
         guard !readTime.isEmpty else {
-            throw ExtractError(.unavailable, "the answer while reading \(subject) was empty: it did not even name its readTime")
+            throw ExtractError(
+                .unavailable, "the answer while reading \(subject) was empty: it did not even name its readTime")
         }
         return nil
     }

@@ -63,23 +63,25 @@ extension Engine {
         let keys = accepted.map { rows.rows[$0].insertID.map { DedupeWindow.Key(rows.bytes($0)) } }
         do {
             let stored = try state.withLock { state -> Int in
-                guard state.tables[record.key]?.created == record.created else {
+                guard state.tables[record.key]?.incarnation == record.incarnation else {
                     throw APIError(404, "notFound", "Table \(record.key.legacyName) not found.")
                 }
                 if isLost { return 0 }
                 var fresh: [Int] = []
                 fresh.reserveCapacity(accepted.count)
+                var admitted: [DedupeWindow.Key] = []
                 for (index, key) in zip(accepted, keys) {
                     if let key, !state.dedupe[record.key, default: DedupeWindow()].admit(key, at: now, window: window) {
                         continue
                     }
                     fresh.append(index)
+                    if let key { admitted.append(key) }
                 }
                 do {
                     try store.insert(
                         rows, at: fresh, into: state.tables[record.key]?.layout ?? record.layout, time: now)
                 } catch {
-                    for key in keys { if let key { state.dedupe[record.key]?.forget(key) } }
+                    for key in admitted { state.dedupe[record.key]?.forget(key) }
                     throw error
                 }
                 return fresh.count

@@ -10,6 +10,8 @@ struct TableRecord: Sendable {
     }
 
     let key: TableKey
+    /// Tells a table from an earlier one of the same name.
+    let incarnation = UInt64.random(in: .min ... .max)
     /// The members of `settable` that were given, in the order given.
     var members: [JSONMember]
     var location: String

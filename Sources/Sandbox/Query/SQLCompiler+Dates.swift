@@ -67,7 +67,7 @@ extension SQLCompiler {
         let value = try expression(call.arguments[0], in: scope)
         guard value.type == from || value.type.type == nil else { throw mismatch(call.name, [value], call.position) }
         let factor = call.name.hasSuffix("MICROS") ? 1 : call.name.hasSuffix("MILLIS") ? 1000 : 1_000_000
-        if from == .int64 { return CompiledExpression("(\(value.sql) * \(factor))", to) }
+        if from == .int64 { return CompiledExpression("bq_from_unix(\(value.sql), \(factor))", to) }
         // Rounded down, also before 1970.
         return CompiledExpression("bq_floor_divide(\(value.sql), \(factor))", to)
     }

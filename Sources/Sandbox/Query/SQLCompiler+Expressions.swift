@@ -237,10 +237,11 @@ extension SQLCompiler {
             return CompiledExpression("(\(above.sql) AND \(below.sql))", .bool)
         case .inList(let value, let items, let position):
             let compiled = try self.expression(value, in: scope)
-            let tests = try items.map { item throws(APIError) in
-                try compare("=", compiled, try self.expression(item, in: scope), position).sql
-            }
-            return CompiledExpression("(\(tests.joined(separator: " OR ")))", .bool)
+            let others = try items.map { item throws(APIError) in try self.expression(item, in: scope) }
+            let (unified, type) = try common("IN", [compiled] + others, position)
+            guard SQLCoercion.isOrderable(type) else { throw mismatch("IN", [compiled] + others, position) }
+            let list = unified.dropFirst().map(\.sql).joined(separator: ", ")
+            return CompiledExpression("(\(SQLCoercion.collated(unified[0])) IN (\(list)))", .bool)
         case .inUnnest(let value, let array, let position):
             let compiled = try self.expression(value, in: scope)
             let list = try self.expression(array, in: scope)

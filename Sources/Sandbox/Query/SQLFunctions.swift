@@ -106,6 +106,13 @@ enum SQLFunctions {
             }
             return .text(CivilTime.dateText(days: days))
         },
+        function("bq_from_unix", 2) {
+            let (time, overflow) = $0[0].int.multipliedReportingOverflow(by: $0[1].int)
+            guard !overflow, CivilTime.timestampRange.contains(time) else {
+                throw Failure(description: "Timestamp value is out of allowed range: \($0[0].int)")
+            }
+            return .integer(time)
+        },
         function("bq_truncate", 2) { values in
             let unit = try unit(values[1])
             return try values[0].mapTime { unit.truncate($0) }

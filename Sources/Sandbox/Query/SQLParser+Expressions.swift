@@ -1,24 +1,17 @@
 extension SQLParser {
     mutating func expression() throws(APIError) -> SQLExpression {
-        var left = try conjunction()
-        while true {
-            let position = current.position
-            guard consume("OR") else { return left }
-            left = .binary("OR", left, try conjunction(), position)
+        try nested { parser throws(APIError) in
+            try parser.chain({ parser throws(APIError) in try parser.conjunction() }) { $0.consume("OR") ? "OR" : nil }
         }
     }
 
     private mutating func conjunction() throws(APIError) -> SQLExpression {
-        var left = try negation()
-        while true {
-            let position = current.position
-            guard consume("AND") else { return left }
-            left = .binary("AND", left, try negation(), position)
-        }
+        try chain({ parser throws(APIError) in try parser.negation() }) { $0.consume("AND") ? "AND" : nil }
     }
 
     private mutating func negation() throws(APIError) -> SQLExpression {
-        consume("NOT") ? .unary("NOT", try negation()) : try comparison()
+        guard consume("NOT") else { return try comparison() }
+        return .unary("NOT", try nested { parser throws(APIError) in try parser.negation() })
     }
 
     private mutating func comparison() throws(APIError) -> SQLExpression {
@@ -80,33 +73,15 @@ extension SQLParser {
     }
 
     mutating func additive() throws(APIError) -> SQLExpression {
-        var left = try multiplicative()
-        while true {
-            let position = current.position
-            if consume(symbol: "+") {
-                left = .binary("+", left, try multiplicative(), position)
-            } else if consume(symbol: "-") {
-                left = .binary("-", left, try multiplicative(), position)
-            } else {
-                return left
-            }
-        }
+        try chain({ parser throws(APIError) in try parser.multiplicative() }) { $0.consume(oneOf: ["+", "-"]) }
     }
 
     private mutating func multiplicative() throws(APIError) -> SQLExpression {
-        var left = try unary()
-        while true {
-            let position = current.position
-            if consume(symbol: "*") {
-                left = .binary("*", left, try unary(), position)
-            } else if consume(symbol: "/") {
-                left = .binary("/", left, try unary(), position)
-            } else if consume(symbol: "||") {
-                left = .binary("||", left, try unary(), position)
-            } else {
-                return left
-            }
-        }
+        try chain({ parser throws(APIError) in try parser.unary() }) { $0.consume(oneOf: ["*", "/", "||"]) }
+    }
+
+    private mutating func consume(oneOf symbols: [String]) -> String? {
+        symbols.first { consume(symbol: $0) }
     }
 
     private mutating func unary() throws(APIError) -> SQLExpression {
@@ -115,9 +90,9 @@ extension SQLParser {
                 at += 1
                 return Self.number("-" + text)
             }
-            return .unary("-", try unary())
+            return .unary("-", try nested { parser throws(APIError) in try parser.unary() })
         }
-        if consume(symbol: "+") { return try unary() }
+        if consume(symbol: "+") { return try nested { parser throws(APIError) in try parser.unary() } }
         return try postfix()
     }
 

@@ -1,5 +1,9 @@
 extension SQLParser {
     mutating func query() throws(APIError) -> SQLQuery {
+        try nested { parser throws(APIError) in try parser.wholeQuery() }
+    }
+
+    private mutating func wholeQuery() throws(APIError) -> SQLQuery {
         var named: [(name: String, query: SQLQuery)] = []
         if consume("WITH") {
             if consume("RECURSIVE") { throw .invalidQuery("WITH RECURSIVE is not supported by the sandbox.") }
@@ -114,6 +118,10 @@ extension SQLParser {
     // MARK: FROM
 
     private mutating func sources() throws(APIError) -> SQLSource {
+        try nested { parser throws(APIError) in try parser.joins() }
+    }
+
+    private mutating func joins() throws(APIError) -> SQLSource {
         var result = try source()
         while true {
             let position = current.position

@@ -2,6 +2,12 @@
 struct SQLParser {
     private let tokens: [SQLToken]
     var at = 0
+    /// How deep expressions and queries are nested at the moment.
+    private var depth = 0
+
+    /// Far beyond any query that people write, and well within a thread's stack.
+    static let maximumDepth = 150
+    static let maximumChain = 900
 
     private init(_ text: String) throws(APIError) { tokens = try SQLLexer.tokens(text) }
 
@@ -99,6 +105,34 @@ struct SQLParser {
             return name
         default: return nil
         }
+    }
+
+    /// Reads something that may hold itself again.
+    ///
+    /// - Throws: when it does so too often.
+    mutating func nested<Element>(
+        _ element: (inout SQLParser) throws(APIError) -> Element
+    ) throws(APIError) -> Element {
+        guard depth < Self.maximumDepth else {
+            throw .invalidQuery("The query is nested too deeply at \(current.position)")
+        }
+        depth += 1
+        defer { depth -= 1 }
+        return try element(&self)
+    }
+
+    /// Reads operands between operators that associate to the left.
+    mutating func chain(
+        _ operand: (inout SQLParser) throws(APIError) -> SQLExpression,
+        _ sign: (inout SQLParser) -> String?
+    ) throws(APIError) -> SQLExpression {
+        var left = try operand(&self)
+        for _ in 0..<Self.maximumChain {
+            let position = current.position
+            guard let sign = sign(&self) else { return left }
+            left = .binary(sign, left, try operand(&self), position)
+        }
+        throw .invalidQuery("The expression is too long at \(current.position)")
     }
 
     mutating func list<Element>(

@@ -1,7 +1,7 @@
 /// How one BigQuery table lies in SQLite: a table named `project.dataset.table` with a column for each column.
 ///
 /// Hidden columns begin with `$`, which no column name of BigQuery can hold: `$id` (order of arrival), `$time` (arrival, microseconds since
-/// 1970), `$insert_id`, and `$more`, a JSON array with the values of the columns beyond `maximumColumns`.
+/// 1970), `$insert_id`, and `$more`, a JSON object with the values of the columns beyond `maximumColumns`.
 struct TableLayout: Sendable {
     /// SQLite's limit is 2,000 columns (limits page); some room is left for the hidden ones.
     static let maximumColumns = 1_900

@@ -83,33 +83,41 @@ extension TableStore {
             handle, position, start.assumingMemoryBound(to: CChar.self), UInt64(text.count), nil, UInt8(SQLITE_UTF8))
     }
 
-    /// Rows in order of arrival, each with a value for every column.
+    struct Page: Sendable {
+        var rows: [[SQLValue]] = []
+        /// `$id` of the last row; the next page starts after it. Zero if there is none.
+        var lastID: Int64 = 0
+    }
+
+    /// Rows in order of arrival, each with a value for every column. An offset costs time in proportion to it; `previous`, the last id of
+    /// the page before, does not.
     func rows(
-        of layout: TableLayout, offset: Int = 0, limit: Int = .max, upTo latest: Int64? = nil
-    ) throws -> [[SQLValue]] {
-        let names = ["\"$more\""] + layout.directFields.map { TableLayout.quoted($0.name) }
-        let bound = latest.map { " WHERE \"$time\" <= \($0)" } ?? ""
+        of layout: TableLayout, offset: Int = 0, after previous: Int64 = 0, limit: Int = .max, upTo latest: Int64? = nil
+    ) throws -> Page {
+        let names = ["\"$id\"", "\"$more\""] + layout.directFields.map { TableLayout.quoted($0.name) }
+        let bound = latest.map { " AND \"$time\" <= \($0)" } ?? ""
         let sql =
-            "SELECT \(names.joined(separator: ",")) FROM \(layout.quotedName)\(bound) ORDER BY \"$id\" LIMIT \(limit) OFFSET \(offset)"
+            "SELECT \(names.joined(separator: ",")) FROM \(layout.quotedName) WHERE \"$id\" > \(previous)\(bound) ORDER BY \"$id\" LIMIT \(limit) OFFSET \(offset)"
         let overflow = layout.fields.dropFirst(TableLayout.maximumColumns)
         return try queue.read { database in
-            var result: [[SQLValue]] = []
+            var result = Page()
             let statement = try database.makeStatement(sql: sql)
             while true {
                 let code = sqlite3_step(statement.sqliteStatement)
                 if code == SQLITE_DONE { return result }
                 guard code == SQLITE_ROW else { throw DatabaseError(resultCode: ResultCode(rawValue: code)) }
                 var row = (0..<layout.directFields.count).map {
-                    Self.value(statement.sqliteStatement, Int32($0 + 1))
+                    Self.value(statement.sqliteStatement, Int32($0 + 2))
                 }
                 if !overflow.isEmpty {
                     var more: JSONValue = .null
-                    if case .text(let text) = Self.value(statement.sqliteStatement, 0) {
+                    if case .text(let text) = Self.value(statement.sqliteStatement, 1) {
                         more = try JSONValue(parsing: text)
                     }
                     row += overflow.indices.map { Self.overflowValue(more[String($0)], layout.fields[$0]) }
                 }
-                result.append(row)
+                result.rows.append(row)
+                result.lastID = sqlite3_column_int64(statement.sqliteStatement, 0)
             }
         }
     }

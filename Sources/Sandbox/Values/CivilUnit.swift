@@ -56,6 +56,8 @@ enum CivilUnit: String, Sendable {
             let (sum, overflow2) = time.addingReportingOverflow(product)
             return overflow || overflow2 || !CivilTime.timestampRange.contains(sum) ? nil : sum
         }
+        // More months than the calendar has cannot lead to a date.
+        guard (-(1 << 20)...(1 << 20)).contains(count) else { return nil }
         let months: Int64
         switch self {
         case .month: months = count

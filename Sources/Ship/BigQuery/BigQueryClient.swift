@@ -1,4 +1,5 @@
 package import JSONBytes
+internal import Spool
 package import Transport
 
 /// The REST calls of BigQuery that shipping needs, one request each: it never repeats one. Facts: the v2 discovery document.
@@ -102,7 +103,10 @@ package struct BigQueryClient: Sendable {
         let request = HTTPRequest(
             .post, url(path(table) + "/insertAll?prettyPrint=false"), headers: headers, body: body)
         do {
-            return .response(try await client.send(request, maximumResponseBytes: maximumResponseBytes))
+            CrashPoint.reached(.beforeSend)
+            let response = try await client.send(request, maximumResponseBytes: maximumResponseBytes)
+            CrashPoint.reached(.afterAnswer)
+            return .response(response)
         } catch let error as HTTPError {
             return .failure(error)
         } catch let error as AuthError {

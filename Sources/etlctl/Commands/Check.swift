@@ -1,6 +1,7 @@
 import ArgumentParser
 import Extract
 import JSONBytes
+import Ship
 import Spool
 
 /// `etlctl check`: what would go wrong, before it does.
@@ -30,6 +31,7 @@ struct CheckCommand: EtlctlCommand {
         checkCredentials(configuration, &findings)
         if !offline {
             for stream in configuration.streams { await check(stream, environment, &findings) }
+            await checkDestination(environment, &findings)
         }
         return findings.outcome
     }
@@ -55,6 +57,32 @@ struct CheckCommand: EtlctlCommand {
             }
         } catch {
             findings.add("spool", error)
+        }
+    }
+
+    private func checkDestination(_ environment: CommandEnvironment, _ findings: inout Findings) async {
+        do {
+            let store = try environment.openSpool()
+            let work = ShipWork(environment: environment, store: store, only: nil)
+            let streams = environment.configuration.streams
+            let tables = zip(work.deliveries, streams).map { delivery, stream in
+                (stream: delivery, table: environment.configuration.destination.fullName(of: stream.table))
+            }
+            let found = try await Ship.checkDestination(
+                client: try await work.client(), configuration: work.configuration { _ in }, tables: tables,
+                spool: store)
+            for finding in found {
+                switch finding.level {
+                case .ok: findings.ok(finding.subject, finding.message)
+                case .warning: findings.warn(finding.subject, finding.message, hint: finding.hint)
+                case .error:
+                    findings.add(
+                        finding.subject,
+                        ShipStop(finding.kind ?? .badRequest, finding.message, hint: finding.hint))
+                }
+            }
+        } catch {
+            findings.add("destination", error)
         }
     }
 

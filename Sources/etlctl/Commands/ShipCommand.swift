@@ -33,6 +33,9 @@ struct ShipCommand: EtlctlCommand {
     @Option(help: "Send at most so many rows.")
     var limit: Int?
 
+    @Flag(help: "Show what would be sent, and send nothing.")
+    var dryRun = false
+
     @Flag(help: "Let an empty snapshot of a full-mode stream become the one the latest view shows.")
     var allowMassDelete = false
 
@@ -46,6 +49,7 @@ struct ShipCommand: EtlctlCommand {
         let store = try environment.openSpool()
         let names = try await StreamSelection(configuration, store).names(streams)
         let work = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(names))
+        if dryRun { return try await ShipForecast(work: work).outcome() }
         let interruption = Interruption()
         let options = work.configuration {
             $0.follow = follow

@@ -4,6 +4,7 @@ import Logging
 import Ship
 import Spool
 import Synchronization
+import Transport
 
 /// Ships what is due, under the spool's shipper lock, and reports how it ended.
 struct ShipWork: Sendable {
@@ -37,13 +38,11 @@ struct ShipWork: Sendable {
     func shipper(
         _ options: ShipConfiguration, _ console: Console, _ progress: ProgressReporter
     ) async throws -> Shipper {
-        let destination = environment.configuration.destination
-        let client = try await environment.client(
-            credentials: destination.credentials, endpoint: destination.endpoint, scopes: Self.scopes)
+        let client = try await client()
         let delivered = Mutex<[String: Int64]>([:])
         return Shipper(
             spool: store, client: client, configuration: options,
-            streams: environment.configuration.streams.map(delivery),
+            streams: deliveries,
             events: { event in
                 switch event {
                 case .progress(let stream, _, let count, _, _):
@@ -68,6 +67,27 @@ struct ShipWork: Sendable {
         let summary = try await shipper.run()
         try await applyRetention()
         return ShipReport(summary: summary)
+    }
+
+    func client() async throws -> AuthorizedClient {
+        let destination = environment.configuration.destination
+        return try await environment.client(
+            credentials: destination.credentials, endpoint: destination.endpoint, scopes: Self.scopes)
+    }
+
+    var deliveries: [StreamDelivery] { environment.configuration.streams.map(delivery) }
+
+    /// What shipping would do, stream by stream, without sending any.
+    func forecasts() async throws -> [TableForecast] {
+        let client = try await client()
+        var forecasts: [TableForecast] = []
+        for entry in try await store.ledger() where entry.spooled > 0 && only?.contains(entry.route.stream) ?? true {
+            forecasts.append(
+                try await TableForecast.make(
+                    for: entry.route, spool: store, client: client, configuration: configuration { _ in },
+                    streams: deliveries))
+        }
+        return forecasts
     }
 
     private func applyRetention() async throws {
