@@ -1,4 +1,4 @@
-internal import CZlib
+internal import CDeflate
 internal import Foundation
 internal import GRDB
 internal import GRDBSQLite
@@ -146,9 +146,9 @@ extension SpoolStore {
         return last
     }
 
-    /// CRC-32 of a payload, as stored beside it.
+    /// CRC-32 of a payload, as stored beside it: the one of gzip, by carry-less multiplication where the processor has it.
     static func checksum(_ payload: UnsafeRawBufferPointer) -> Int64 {
-        Int64(crc32(0, payload.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt32(payload.count)))
+        Int64(libdeflate_crc32(0, payload.baseAddress, payload.count))
     }
 }
 
