@@ -111,8 +111,10 @@ struct RowInserter {
         if entry.knownVersion != nil || entry.knownChanges != nil {
             let statement = try database.cachedStatement(
                 sql: """
-                    INSERT INTO known_versions (stream_no, key, version, changes) VALUES (?1, ?2, ?3, coalesce(?4, 0))
-                    ON CONFLICT (stream_no, key) DO UPDATE SET version = excluded.version, changes = coalesce(?4, changes)
+                    INSERT INTO known_versions (stream_no, key, version, changes, seen_run)
+                    VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5)
+                    ON CONFLICT (stream_no, key) DO UPDATE
+                    SET version = excluded.version, changes = coalesce(?4, changes), seen_run = ?5
                     """)
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
@@ -123,6 +125,7 @@ struct RowInserter {
             } else {
                 sqlite3_bind_null(statement.sqliteStatement, 4)
             }
+            sqlite3_bind_int64(statement.sqliteStatement, 5, page.run.number)
             try step(statement)
         } else {
             let statement = try database.cachedStatement(

@@ -60,7 +60,7 @@ struct Settler {
                 INSERT INTO request_log (route, own_rows, rows, bytes, state, doubt, attempts, sent_at, answered_at,
                     unknown_since, http_status, error)
                 SELECT route, 0, ?1, bytes * ?1 / max(rows, 1), 'in_doubt', ?2, attempts, sent_at, answered_at,
-                    CASE WHEN ?2 = 'unknown' THEN coalesce(?3, sent_at) ELSE ?3 END, http_status, error
+                    CASE WHEN ?2 = 'unknown' THEN coalesce(?3, sent_at, answered_at) ELSE ?3 END, http_status, error
                 FROM request_log WHERE request_id = ?4
                 """,
             arguments: [
@@ -206,7 +206,7 @@ struct Settler {
         try database.cachedStatement(
             sql: """
                 UPDATE request_log SET state = ?1, doubt = ?2, answered_at = ?3, http_status = ?4, error = ?5,
-                    unknown_since = CASE WHEN ?2 = 'unknown' THEN coalesce(?7, sent_at)
+                    unknown_since = CASE WHEN ?2 = 'unknown' THEN coalesce(?7, sent_at, ?3)
                         WHEN ?1 = 'in_doubt' THEN ?7 END
                 WHERE request_id = ?6
                 """

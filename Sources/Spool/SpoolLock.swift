@@ -42,25 +42,33 @@ package final class SpoolLock: Sendable {
 extension SpoolStore {
     /// The lock of the one shipper.
     package func lockShipper(holder: String) throws -> SpoolLock {
-        try SpoolLock(path: lockPath + ".ship.lock", holder: holder)
+        try Self.lockShipper(of: path, holder: holder)
     }
 
     /// The lock of the one extractor of a stream.
     package func lockExtractor(of stream: String, holder: String) throws -> SpoolLock {
+        try Self.lockExtractor(of: stream, spool: path, holder: holder)
+    }
+
+    static func lockShipper(of path: String, holder: String) throws -> SpoolLock {
+        try SpoolLock(path: realPath(path) + ".ship.lock", holder: holder)
+    }
+
+    static func lockExtractor(of stream: String, spool path: String, holder: String) throws -> SpoolLock {
         let name = stream.utf8.prefix(60).map { byte in
             let isPlain = byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A || byte >= 0x30 && byte <= 0x39 || byte == 0x2D
             return isPlain ? String(UnicodeScalar(byte)) : "_"
         }.joined()
         // Names that differ only in what is cut or replaced above differ in the sum.
         var bytes = stream
-        let sum = bytes.withUTF8 { Self.checksum(UnsafeRawBufferPointer($0)) }
+        let sum = bytes.withUTF8 { checksum(UnsafeRawBufferPointer($0)) }
         let digits = String(sum, radix: 16)
         let suffix = String(repeating: "0", count: 8 - digits.count) + digits
-        return try SpoolLock(path: lockPath + ".extract-\(name)-\(suffix).lock", holder: holder)
+        return try SpoolLock(path: "\(realPath(path)).extract-\(name)-\(suffix).lock", holder: holder)
     }
 
-    /// Locks lie beside the file itself, whatever link or relative path names it.
-    private var lockPath: String {
+    /// The file itself, whatever link or relative path names it: there the locks lie, as SQLite's own side files do.
+    static func realPath(_ path: String) -> String {
         guard let real = realpath(path, nil) else { return path }
         defer { free(real) }
         return String(cString: real)

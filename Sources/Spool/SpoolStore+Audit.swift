@@ -19,8 +19,7 @@ extension SpoolStore {
     /// - Parameter payloadMatches: tells whether a payload is well formed and holds this insertId; the spool does not look inside.
     package func audit(
         _ route: Route,
-        payloadMatches:
-            @escaping @Sendable (_ payload: UnsafeRawBufferPointer, _ insertID: UnsafeRawBufferPointer) -> Bool
+        payloadMatches: @escaping PayloadCheck
     ) async throws -> [AuditCheck] {
         let damaged = try await damagedRows(of: route, payloadMatches: payloadMatches)
         return try await scan { database in
@@ -66,7 +65,7 @@ extension SpoolStore {
     /// The rows of a route that don't match their checksum, or that the caller finds wrong.
     func damagedRows(
         of route: Route,
-        payloadMatches: @escaping @Sendable (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+        payloadMatches: @escaping PayloadCheck
     ) async throws -> [RowID] {
         let found = Collected<RowID>()
         try await readRows(.all(route: route.number), limit: Int(Int32.max)) { row in

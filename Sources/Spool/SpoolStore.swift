@@ -46,9 +46,15 @@ package final class SpoolStore: Sendable {
         }
     }
 
-    /// Waits for running transactions and closes the file.
+    /// Waits for running transactions, moves what is in the WAL into the file unless another process is using it, and closes.
     package func close() throws {
-        do { try pool.close() } catch { throw SpoolError.translating(error, path: path) }
+        do {
+            pool.writeWithoutTransaction { database in
+                // Nothing is lost when this fails, it is only left to the next one who opens the file.
+                try? database.execute(sql: "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)")
+            }
+            try pool.close()
+        } catch { throw SpoolError.translating(error, path: path) }
     }
 
     /// Creates the file before SQLite does, so that it is never readable by others, not even for a moment.

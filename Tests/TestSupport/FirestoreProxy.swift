@@ -52,23 +52,41 @@ package enum HTTPProxy {
         return true
     }
 
+    /// The emulator leaves the connection open whatever it is asked: the answer ends where its length says.
     private static func receive(from descriptor: Int32) -> Answer? {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 256 << 10)
+        var head: (bodyStart: Int, status: Int, type: String, length: Int)?
         while true {
+            if head == nil { head = parseHead(all) }
+            if let head, all.count >= head.bodyStart + head.length {
+                return Answer(
+                    status: head.status, type: head.type,
+                    body: Array(all[head.bodyStart..<head.bodyStart + head.length]))
+            }
             let count = recv(descriptor, &buffer, buffer.count, 0)
-            guard count > 0 else { break }
+            guard count > 0 else { return nil }
             all += buffer[..<count]
         }
+    }
+
+    private static func parseHead(_ bytes: [UInt8]) -> (bodyStart: Int, status: Int, type: String, length: Int)? {
         let mark = Array("\r\n\r\n".utf8)
-        guard let end = (0..<max(0, all.count - 3)).first(where: { all[$0..<$0 + 4].elementsEqual(mark) }) else {
+        guard let end = (0..<max(0, bytes.count - 3)).first(where: { bytes[$0..<$0 + 4].elementsEqual(mark) }) else {
             return nil
         }
-        let lines = String(decoding: all[..<end], as: UTF8.self).split(separator: "\r\n")
+        // A carriage return and a line feed are one Character.
+        let lines = String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\r\n")
+        func field(_ name: String) -> String? {
+            lines.dropFirst().first { $0.lowercased().hasPrefix(name + ":") }.map {
+                String($0.dropFirst(name.count + 1).drop { $0 == " " })
+            }
+        }
         guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else { return nil }
-        let fields = lines.dropFirst().map { $0.lowercased() }
-        let type = fields.first { $0.hasPrefix("content-type:") }.map { String($0.dropFirst(13).drop { $0 == " " }) }
-        return Answer(status: status, type: type ?? "application/json", body: Array(all[(end + 4)...]))
+        return (
+            end + 4, status, field("content-type") ?? "application/json",
+            field("content-length").flatMap { Int($0) } ?? 0
+        )
     }
 }
 

@@ -62,11 +62,8 @@ package struct FirestoreSource: Source {
             guard try await FirestoreIncrementalRead(reader, field: field).read() else { return false }
             return run.readsEverything ? try await everything.read(lookingUp: true) : true
         case .changes:
-            guard run.readsEverything, run.position == nil || FirestoreFullRead.isPosition(run.position) else {
-                return try await FirestoreChangesRead(reader).read()
-            }
-            try await run.lookUpSpooledRows()
-            return try await FirestoreFullRead(reader, remembersVersions: true).read()
+            // `--full` goes through the scan too: a plain full read would not see what is gone.
+            return try await FirestoreChangesRead(reader).read()
         }
     }
 
