@@ -55,7 +55,7 @@ package struct Settlement: Sendable {
     /// True when this outcome also tells what became of earlier attempts (BigQuery was asked). Otherwise a row that had an unknown outcome
     /// stays in doubt where it would have become pending: an earlier attempt may have arrived.
     package var clearsDoubt = false
-    /// Cut a pending range in two after this row, so that each half becomes a request of its own.
+    /// Cut a range that becomes pending, or stays in doubt, in two after this row: each half becomes a request of its own.
     package var splitAfter: RowID?
 
     package init(

@@ -18,8 +18,10 @@ extension RowInserter {
                 sql: "INSERT OR IGNORE INTO recent_ids (stream_no, watermark, insert_id) VALUES (?, ?, ?)")
             noteVersion = try database.cachedStatement(
                 sql: """
-                    INSERT INTO known_versions (stream_no, key, version, changes) VALUES (?1, ?2, ?3, coalesce(?4, 0))
-                    ON CONFLICT (stream_no, key) DO UPDATE SET version = excluded.version, changes = coalesce(?4, changes)
+                    INSERT INTO known_versions (stream_no, key, version, changes, seen_run)
+                    VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5)
+                    ON CONFLICT (stream_no, key) DO UPDATE
+                    SET version = excluded.version, changes = coalesce(?4, changes), seen_run = ?5
                     """)
             forgetVersion = try database.cachedStatement(
                 sql: "DELETE FROM known_versions WHERE stream_no = ? AND key = ?")

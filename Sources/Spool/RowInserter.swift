@@ -125,6 +125,7 @@ struct RowInserter {
             } else {
                 sqlite3_bind_null(statement.sqliteStatement, 4)
             }
+            sqlite3_bind_int64(statement.sqliteStatement, 5, page.run.number)
             try step(statement)
         } else {
             let statement = lookups.forgetVersion

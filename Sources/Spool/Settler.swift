@@ -111,7 +111,7 @@ struct Settler {
     private func settleRange(_ range: ClosedRange<RowID>) throws {
         let (state, doubt) = restState
         try setRequest(state, doubt)
-        if state == .pending, let last = settlement.splitAfter { try split(range, after: last) }
+        if state != .delivered, let last = settlement.splitAfter { try split(range, after: last) }
         // What has no rows left to share its fate is closed, so that nobody sends or asks for nothing.
         try database.cachedStatement(
             sql: """
@@ -127,9 +127,10 @@ struct Settler {
         }
         try database.execute(
             sql: """
-                INSERT INTO request_log (route, first_row, last_row, own_rows, rows, bytes, state, attempts, sent_at,
-                    answered_at, http_status, error)
-                SELECT route, ?1, last_row, own_rows, rows, bytes, state, attempts, sent_at, answered_at, http_status, error
+                INSERT INTO request_log (route, first_row, last_row, own_rows, rows, bytes, state, doubt, attempts, sent_at,
+                    answered_at, unknown_since, http_status, error)
+                SELECT route, ?1, last_row, own_rows, rows, bytes, state, doubt, attempts, sent_at, answered_at,
+                    unknown_since, http_status, error
                 FROM request_log WHERE request_id = ?2
                 """, arguments: [last.next.rawValue, request.id.rawValue])
         let second = database.lastInsertedRowID

@@ -25,7 +25,8 @@ extension SpoolStore {
             try Int64.fetchOne(
                 database, sql: "SELECT next_row FROM routes WHERE route = ?", arguments: [run.route]) ?? 0
         var inserter = try RowInserter(page: page, database: database, nextRow: first)
-        let result = try inserter.insertAll()
+        var result = try inserter.insertAll()
+        result.unchanged += page.unchanged
 
         try database.cachedStatement(
             sql: """
@@ -54,6 +55,8 @@ extension SpoolStore {
                     """, arguments: [run.streamNumber, name.field, name.base, name.column])
         }
         try storeFindings(of: page, database)
+        try storeMarks(of: page, database)
+        try storeObjects(of: page, database)
         if let floor = page.recentFloor {
             try database.cachedStatement(sql: "DELETE FROM recent_ids WHERE stream_no = ? AND watermark < ?")
                 .execute(arguments: [run.streamNumber, floor.asData])

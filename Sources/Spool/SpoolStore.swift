@@ -82,7 +82,14 @@ package final class SpoolStore: Sendable {
     func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         do {
             return try await withCheckedThrowingContinuation { continuation in
-                pool.asyncWrite(body) { _, result in continuation.resume(with: result) }
+                pool.asyncWrite({ database in
+                    let value = try body(database)
+                    CrashPoint.reached(.beforeCommit)
+                    return value
+                }) { _, result in
+                    CrashPoint.reached(.afterCommit)
+                    continuation.resume(with: result)
+                }
             }
         } catch { throw SpoolError.translating(error, path: path) }
     }

@@ -1,4 +1,5 @@
-/// The bytes of a request body: immutable, at one address until the last reference is gone, so that libcurl can read them while they are sent.
+/// The bytes of a request body: immutable, at one address until the last reference is gone, so that libcurl can read
+/// them while they are sent.
 // @unchecked Sendable: the memory is written before init returns and never again.
 package final class HTTPBody: @unchecked Sendable {
     // Allocated or adopted in init, freed in deinit, lent only through withUnsafeBytes.
@@ -15,7 +16,8 @@ package final class HTTPBody: @unchecked Sendable {
         storage.copyBytes(from: bytes)
     }
 
-    /// Takes over memory that was allocated with `UnsafeMutableRawBufferPointer.allocate`; nobody else may write or free it from now on.
+    /// Takes over memory that was allocated with `UnsafeMutableRawBufferPointer.allocate`; nobody else may write or
+    /// free it from now on.
     package init(adopting buffer: UnsafeMutableRawBufferPointer) {
         storage = buffer
     }

@@ -7,10 +7,12 @@ struct ClientSettings: Sendable {
     var certificateFolder: String?
 }
 
-/// Sends HTTP requests over libcurl: HTTP/2 where TLS offers it, connections kept alive, bodies decoded, certificates always verified.
+/// Sends HTTP requests over libcurl: connections kept alive, bodies decoded, certificates always verified; HTTP/2 where
+/// TLS offers it, but HTTP/1.1 for streams.
 ///
-/// It never follows redirects and never retries; what an error means for the next attempt, ``HTTPError`` says. Proxies come from libcurl's
-/// environment variables (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`); loopback hosts are always reached directly.
+/// It never follows redirects and never retries; what an error means for the next attempt, ``HTTPError`` says. Proxies
+/// come from libcurl's environment variables (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`); loopback hosts are
+/// always reached directly.
 ///
 /// A client owns one thread and its connections; both end with the last reference to the client and its streams.
 package final class HTTPClient: Sendable {
@@ -18,8 +20,8 @@ package final class HTTPClient: Sendable {
 
     /// - Parameters:
     ///   - userAgent: `gzip` in it makes Google's servers compress their answers.
-    ///   - environment: for the CA bundle alone: `CURL_CA_BUNDLE`, else `SSL_CERT_FILE` and `SSL_CERT_DIR`, as the curl command has it;
-    ///     else the system's. libcurl reads the proxy variables from the process by itself.
+    ///   - environment: for the CA bundle alone: `CURL_CA_BUNDLE`, else `SSL_CERT_FILE` and `SSL_CERT_DIR`, as the curl
+    ///     command has it; else the system's. libcurl reads the proxy variables from the process by itself.
     package init(
         userAgent: String = "etlctl/0.1 (gzip)",
         environment: [String: String] = ProcessInfo.processInfo.environment
@@ -35,8 +37,8 @@ package final class HTTPClient: Sendable {
 
     /// Sends the request and gathers the response in memory.
     ///
-    /// - Throws: ``HTTPError``: `responseTooLarge` beyond the limit (counted after decoding), `cancelled` when the task is cancelled, which ends
-    ///   the transfer at once. A status of any kind is a response.
+    /// - Throws: ``HTTPError``: `responseTooLarge` beyond the limit (counted after decoding), `cancelled` when the task
+    ///   is cancelled, which ends the transfer at once. A status of any kind is a response.
     package func send(
         _ request: HTTPRequest, maximumResponseBytes: Int = 64 << 20
     ) async throws(HTTPError) -> HTTPResponse {

@@ -23,8 +23,9 @@ package struct HTTPError: Error, Sendable, Equatable, CustomStringConvertible {
     package var kind: Kind
     /// `host:port`, never path, query or user name.
     package var host: String
-    /// How much of the request's body had left when the request failed. 0: none of it, so the server can't have acted on the request. Above 0
-    /// it may be less than what left, never 0 by mistake: bytes inside TLS are counted late.
+    /// How much of the request's body had left when the request failed. 0: none of it, so the server can't have acted
+    /// on a request that has one. Above 0 it may be less than what left, never 0 by mistake: bytes inside TLS are
+    /// counted late.
     package var bodyBytesSent: Int64
     /// One sentence for a user, with libcurl's reason.
     package var message: String

@@ -21,14 +21,14 @@ package struct HTTPRequest: Sendable {
     }
 
     package var method: Method
-    /// Absolute, `http` or `https`, already percent-encoded, without user name and password. It is sent as it stands: dot segments of the
-    /// path are kept, so that object names like `a/../b` reach the store.
+    /// Absolute, `http` or `https`, already percent-encoded, without user name and password. It is sent as it stands:
+    /// dot segments of the path are kept, so that object names like `a/../b` reach the store.
     package var url: String
     package var headers: [HTTPHeader]
     package var body: HTTPBody?
     package var timeouts: HTTPTimeouts
-    /// Whether the client offers every content encoding it knows and decodes the answer. Without it the bytes arrive as they were sent, and
-    /// an `Accept-Encoding` among `headers` is the caller's own.
+    /// Whether the client offers every content encoding it knows and decodes the answer. Without it the bytes arrive as
+    /// they were sent, and an `Accept-Encoding` among `headers` is the caller's own.
     package var decodesContent: Bool
 
     package init(
@@ -55,7 +55,8 @@ package struct HTTPRequest: Sendable {
 package struct HTTPTimeouts: Sendable, Equatable {
     /// Until the connection stands: name resolution, TCP, proxy and TLS together.
     package var connect: Duration
-    /// Without a byte in either direction, once connected. It may be found out up to a quarter late. A reader that pauses a stream is no silence.
+    /// Without a byte in either direction, once connected. It may be found out up to a quarter late. A reader that
+    /// pauses a stream is no silence.
     package var silence: Duration
     /// From the call to the end of the body; nil: no limit.
     package var total: Duration?

@@ -1,7 +1,8 @@
 /// The body of a response as it arrives, in chunks of up to about 1 MiB.
 ///
-/// The transfer is paused while more than that is unread, so memory does not grow with the body. Letting the stream go, or cancelling the task that
-/// reads it, ends the transfer and closes its connection. A body can be read once, by one task at a time.
+/// The transfer is paused while more than that is unread, so memory does not grow with the body. Letting the stream go,
+/// or cancelling the task that reads it, ends the transfer and closes its connection. A body can be read once, by one
+/// task at a time.
 package struct HTTPStream: AsyncSequence, Sendable {
     package typealias Element = [UInt8]
     package typealias Failure = HTTPError

@@ -2,8 +2,8 @@ import CCurl
 import Glibc
 
 extension HTTPHeaders {
-    /// `Retry-After` as whole seconds or as an HTTP date (RFC 9110, 10.2.3), never negative, at most a day. A date is measured against the
-    /// response's own `Date` where it has one, so that a wrong local clock does no harm.
+    /// `Retry-After` as whole seconds or as an HTTP date (RFC 9110, 10.2.3), never negative, at most a day. A date is
+    /// measured against the response's own `Date` where it has one, so that a wrong local clock does no harm.
     package var retryAfter: Duration? {
         guard let text = self["retry-after"] else { return nil }
         let day: Int64 = 86_400

@@ -114,8 +114,12 @@ struct SpoolModel {
         requests[number]?.answeredAt = time
         requests[number]?.isUnknown =
             state == .inDoubt && (isStillUnknown || doubt == .unknown)
-        if let last = settlement.splitAfter?.rawValue, request.isRange, state == .pending {
-            make(ModelRequest(isRange: true, state: .pending), of: rest.filter { $0 > last })
+        if let last = settlement.splitAfter?.rawValue, request.isRange, state != .delivered {
+            var second = ModelRequest(isRange: true, state: state)
+            second.doubt = doubt
+            second.answeredAt = time
+            second.isUnknown = requests[number]?.isUnknown ?? false
+            make(second, of: rest.filter { $0 > last })
         }
         for (doubt, members) in doubtful {
             make(

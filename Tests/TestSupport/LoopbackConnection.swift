@@ -68,6 +68,11 @@ final class LoopbackConnection {
 
     // MARK: Answering
 
+    func greet(_ bytes: [UInt8]) -> Ending {
+        if receive() { _ = write(bytes) }
+        return .close
+    }
+
     func perform(_ answer: LoopbackServer.Answer, isHead: Bool = false) -> Ending {
         switch answer {
         case .respond(let status, let headers, let body):

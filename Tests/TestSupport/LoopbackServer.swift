@@ -73,6 +73,7 @@ package final class LoopbackServer: Sendable {
 
     package let port: Int
     private let listener: Int32
+    private let greeting: [UInt8]?
     private let early: @Sendable (Request) -> EarlyAnswer
     private let answer: @Sendable (Request) -> Answer
     private let state = Mutex(State())
@@ -94,13 +95,16 @@ package final class LoopbackServer: Sendable {
         package var code: Int32
     }
 
+    /// - Parameter greeting: answers whatever bytes come first with these and closes, without looking for HTTP.
     package init(
+        greeting: [UInt8]? = nil,
         early: @escaping @Sendable (Request) -> EarlyAnswer = { _ in .readBody },
         _ answer: @escaping @Sendable (Request) -> Answer
     ) throws {
         let (listener, port) = try Self.listen()
         self.listener = listener
         self.port = port
+        self.greeting = greeting
         self.early = early
         self.answer = answer
         try startThread { self.acceptConnections() }
@@ -142,8 +146,9 @@ package final class LoopbackServer: Sendable {
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let code = withUnsafeMutablePointer(to: &address) { pointer in
+            // Room for every connection of a test at once: beyond it the kernel resets some.
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard bind(descriptor, address, length) == 0, Glibc.listen(descriptor, 64) == 0,
+                guard bind(descriptor, address, length) == 0, Glibc.listen(descriptor, 1024) == 0,
                     getsockname(descriptor, address, &length) == 0
                 else { return errno }
                 return 0
@@ -174,6 +179,8 @@ package final class LoopbackServer: Sendable {
                 if errno == EINTR || errno == ECONNABORTED { continue }
                 return
             }
+            // Not inherited: a child process of another test would keep the connection open.
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             let number = state.withLock { state -> Int? in
                 guard !state.isStopped else { return nil }
                 state.connections += 1
@@ -210,6 +217,10 @@ package final class LoopbackServer: Sendable {
                 state.bytesWritten += written
                 state.isBlocked = isBlocked
             }
+        }
+        if let greeting {
+            let ending = connection.greet(greeting)
+            return close(descriptor, withReset: ending == .reset)
         }
         var ending = LoopbackConnection.Ending.keepAlive
         while ending == .keepAlive, var request = connection.readHead() {

@@ -150,19 +150,4 @@ import Transport
         ])
         #expect(headers.retryAfter == expected)
     }
-
-    @Test func `the client's thread ends with the client`() async throws {
-        let before = threadsOfClients()
-        try await withLoopbackServer { _ in
-            .text(200, "ok")
-        } _: { server in
-            for _ in 0..<3 {
-                let short = HTTPClient(environment: [:])
-                let response = try await short.send(HTTPRequest(.get, server.url))
-                #expect(response.status == 200)
-            }
-        }
-        // Other tests have clients of their own, which come and go: wait until no more are left than there were.
-        #expect(await eventually { threadsOfClients() <= before })
-    }
 }

@@ -1,6 +1,7 @@
 import Synchronization
 
-/// The body of a streamed response between libcurl's thread and its reader. At most ``limit`` bytes wait here; beyond that the transfer is paused.
+/// The body of a streamed response between libcurl's thread and its reader. At most ``limit`` bytes wait here; beyond
+/// that the transfer is paused.
 final class ChunkQueue: ResponseSink {
     /// Enough to keep a fast network busy while the reader works on the chunk before.
     static let limit = 1 << 20
@@ -27,6 +28,7 @@ final class ChunkQueue: ResponseSink {
     }
 
     private let state = Mutex(State())
+    let canPause = true
 
     // MARK: On the loop's thread
 

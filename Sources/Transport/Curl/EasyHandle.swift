@@ -1,11 +1,14 @@
 import CCurl
 
-/// One of libcurl's easy handles, used for one transfer after the other. Not Sendable: it lives on the loop's thread.
+/// One of libcurl's easy handles, for one transfer. Not Sendable: it lives on the loop's thread.
+///
+/// A handle costs a microsecond. Using it again would not pay: after a transfer over a shared HTTP/2 connection 7.88
+/// leaves buffers of the last transfer in it. Connections are kept by the multi handle.
 final class EasyHandle {
     let curl: UnsafeMutableRawPointer
     // Allocated in init, freed in deinit after the handle: libcurl writes its reasons there while a transfer runs.
     private let reason: UnsafeMutablePointer<CChar>
-    // libcurl reads the list until the transfer is over; freed in reset and deinit.
+    // libcurl reads the list until the transfer is over; freed in deinit.
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var firstFailure = CURLE_OK
 
@@ -38,17 +41,8 @@ final class EasyHandle {
     /// The proxy's answer to CONNECT; 0 without one.
     var proxyStatus: Int { etl_get_long(curl, CURLINFO_HTTP_CONNECTCODE) }
 
-    /// Makes the handle fit for another transfer. Connections stay: they belong to the multi handle.
-    func reset() {
-        curl_easy_reset(curl)
-        curl_slist_free_all(headerList)
-        headerList = nil
-        reason[0] = 0
-        firstFailure = CURLE_OK
-    }
-
     /// Sets everything for one transfer. The transfer must outlive it: libcurl keeps its address for the callbacks.
-    func prepare(for transfer: Transfer, settings: ClientSettings, isStreamed: Bool) -> CURLcode {
+    func prepare(for transfer: Transfer, settings: ClientSettings) -> CURLcode {
         let request = transfer.request
         set(CURLOPT_URL, request.url)
         set(CURLOPT_PROTOCOLS_STR, "http,https")
@@ -57,25 +51,29 @@ final class EasyHandle {
         set(CURLOPT_USERAGENT, settings.userAgent)
         set(CURLOPT_NOSIGNAL, 1)
         note(etl_set_pointer(curl, CURLOPT_ERRORBUFFER, reason))
-        setConnection(transfer, settings: settings, isStreamed: isStreamed)
+        setConnection(transfer, settings: settings)
         setMethod(request)
         setHeaders(request)
         setCallbacks(transfer)
         return firstFailure
     }
 
-    private func setConnection(_ transfer: Transfer, settings: ClientSettings, isStreamed: Bool) {
-        // A paused HTTP/2 stream holds up every other stream of its connection in 7.88, and a reader may wait for one of those.
+    private func setConnection(_ transfer: Transfer, settings: ClientSettings) {
+        let isStreamed = transfer.sink.canPause
+        // A paused HTTP/2 stream holds up every other stream of its connection in 7.88, and a reader may wait for one
+        // of those.
         set(CURLOPT_HTTP_VERSION, isStreamed ? Int(CURL_HTTP_VERSION_1_1) : Int(CURL_HTTP_VERSION_2TLS))
         set(CURLOPT_TCP_NODELAY, 1)
         set(CURLOPT_TCP_KEEPALIVE, 1)
-        // An idle connection is more likely to be closed by the server the longer it waits, and a body is not sent twice.
+        // An idle connection is more likely to be closed by the server the longer it waits, and a body is not sent
+        // twice.
         set(CURLOPT_MAXAGE_CONN, 60)
         set(CURLOPT_CONNECTTIMEOUT_MS, max(1, transfer.request.timeouts.connect.milliseconds))
         // Otherwise ending a transfer would wait for its name resolution.
         set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
-        // One block of compressed bytes is decoded into memory even while paused: smaller blocks for streams that are decoded.
+        // One block of compressed bytes is decoded into memory even while paused: smaller blocks for streams that are
+        // decoded.
         let isDecodedStream = isStreamed && transfer.request.decodesContent
         set(CURLOPT_BUFFERSIZE, isDecodedStream ? 64 << 10 : 512 << 10)
         set(CURLOPT_UPLOAD_BUFFERSIZE, 512 << 10)
@@ -99,7 +97,8 @@ final class EasyHandle {
         case .delete where request.body == nil:
             set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
         case .get, .post, .put, .patch, .delete:
-            // The body goes through the read callback, which knows when the first byte was taken; CURLOPT_POSTFIELDS would not tell.
+            // The body goes through the read callback, which knows when the first byte was taken; CURLOPT_POSTFIELDS
+            // would not tell.
             set(CURLOPT_POST, 1)
             if request.method != .post { set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
             note(etl_set_offset(curl, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body?.count ?? 0)))
@@ -107,7 +106,8 @@ final class EasyHandle {
     }
 
     private func setHeaders(_ request: HTTPRequest) {
-        // Without a value after the colon libcurl leaves its own header out: no waiting for 100 Continue, no form content type.
+        // Without a value after the colon libcurl leaves its own header out: no waiting for 100 Continue, no form
+        // content type.
         append("Expect:")
         if !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) { append("Content-Type:") }
         for header in request.headers {
@@ -181,7 +181,8 @@ private func sendBody(
     return transfer.takeBody(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
 }
 
-/// libcurl rewinds only to send again, which `Transfer.connectionIsReady` decides; it stops a body of which anything was taken.
+/// libcurl rewinds only to send again, which `Transfer.connectionIsReady` decides; it stops a body of which anything
+/// was taken.
 private func rewindBody(_ context: UnsafeMutableRawPointer?, _ offset: curl_off_t, _ origin: Int32) -> Int32 {
     CURL_SEEKFUNC_OK
 }

@@ -1,6 +1,8 @@
-/// What becomes of a response while it arrives. Called on the loop's thread alone, in this order: head, write and flush any number of times,
-/// finish once. None of them may block.
+/// What becomes of a response while it arrives. Called on the loop's thread alone, in this order: head, write and flush
+/// any number of times, finish once. None of them may block.
 protocol ResponseSink: Sendable {
+    /// Whether `write` may answer `pause`.
+    var canPause: Bool { get }
     func head(_ head: HTTPHead)
     func write(_ bytes: UnsafeRawBufferPointer) -> WriteVerdict
     /// The bytes at hand have all been written: hand on what was gathered.

@@ -1,5 +1,5 @@
-/// Finds out that no byte went in either direction for too long, from libcurl's counters: upload callbacks alone would take a slow send of an
-/// already buffered block for silence.
+/// Finds out that no byte went in either direction for too long, from libcurl's counters: upload callbacks alone would
+/// take a slow send of an already buffered block for silence.
 struct SilenceWatch {
     private var lastProgress = ContinuousClock.now
     private var nextLook = ContinuousClock.now

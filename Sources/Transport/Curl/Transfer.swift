@@ -2,8 +2,8 @@ import CCurl
 import Synchronization
 
 /// One request on its way through libcurl, and what its callbacks note down.
-// @unchecked Sendable: `request`, `target`, `sink` and `isCancelled` may be used from anywhere; every other member is touched on the loop's
-// thread alone, which gets the transfer through the inbox's mutex.
+// @unchecked Sendable: `request`, `target`, `sink` and `isCancelled` may be used from anywhere; every other member is
+// touched on the loop's thread alone, which gets the transfer through the inbox's mutex.
 final class Transfer: @unchecked Sendable {
     /// Header fields of one response together; libcurl has bounds of its own that differ by version.
     static let maximumHeadBytes = 256 << 10
@@ -46,9 +46,10 @@ final class Transfer: @unchecked Sendable {
 
     /// A connection is ready. False stops the transfer.
     ///
-    /// libcurl 7.88 sends a request again by itself when a kept-alive connection turns out to be closed before any byte of a response came, also
-    /// minutes later and also a POST. Whether that is right for a body that may have arrived is the caller's decision, so it happens here only while no
-    /// byte of a body was taken; afterwards the caller gets `connectionLost` with `bodyBytesSent` above 0.
+    /// libcurl 7.88 sends a request again by itself when a kept-alive connection turns out to be closed before any byte
+    /// of a response came, also minutes later and also a POST. Whether that is right for a body that may have arrived
+    /// is the caller's decision, so it happens here only while no byte of a body was taken; afterwards the caller gets
+    /// `connectionLost` with `bodyBytesSent` above 0.
     func connectionIsReady(at now: ContinuousClock.Instant) -> Bool {
         guard bodyBytesTaken == 0 else {
             stop = .resend

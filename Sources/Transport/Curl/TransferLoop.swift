@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 
 /// Runs every transfer of one client on one thread, by libcurl's multi interface.
-// @unchecked Sendable: `multi` is used on the loop's thread, elsewhere only for curl_multi_wakeup, which libcurl documents as safe from any thread;
-// `active` and `idle` are touched on the loop's thread alone.
+// @unchecked Sendable: `multi` is used on the loop's thread, elsewhere only for curl_multi_wakeup, which libcurl
+// documents as safe from any thread; `active` is touched on the loop's thread alone.
 final class TransferLoop: @unchecked Sendable {
     private enum Command {
         case start(Transfer)
@@ -17,8 +17,6 @@ final class TransferLoop: @unchecked Sendable {
         var isStopping = false
     }
 
-    /// Handles kept for reuse; each holds some buffers.
-    private static let maximumIdleHandles = 16
     /// Connections kept open: libcurl's own measure shrinks with the number of running transfers.
     private static let maximumConnections = 64
 
@@ -26,7 +24,6 @@ final class TransferLoop: @unchecked Sendable {
     private let multi: UnsafeMutableRawPointer
     private let inbox = Mutex(Inbox())
     private var active: [ObjectIdentifier: Transfer] = [:]
-    private var idle: [EasyHandle] = []
 
     init?(settings: ClientSettings) {
         guard let multi = curl_multi_init() else { return nil }
@@ -36,7 +33,6 @@ final class TransferLoop: @unchecked Sendable {
     }
 
     deinit {
-        idle.removeAll()
         curl_multi_cleanup(multi)
     }
 
@@ -107,11 +103,11 @@ final class TransferLoop: @unchecked Sendable {
             transfer.sink.finish(.cancelled(transfer))
             return
         }
-        guard let handle = idle.popLast() ?? EasyHandle() else {
+        guard let handle = EasyHandle() else {
             transfer.sink.finish(.unprepared(transfer, code: CURLE_OUT_OF_MEMORY))
             return
         }
-        let code = handle.prepare(for: transfer, settings: settings, isStreamed: transfer.sink is ChunkQueue)
+        let code = handle.prepare(for: transfer, settings: settings)
         guard code == CURLE_OK, curl_multi_add_handle(multi, handle.curl) == CURLM_OK else {
             transfer.sink.finish(.unprepared(transfer, code: code == CURLE_OK ? CURLE_FAILED_INIT : code))
             return
@@ -138,8 +134,6 @@ final class TransferLoop: @unchecked Sendable {
         if let handle = transfer.handle {
             transfer.handle = nil
             curl_multi_remove_handle(multi, handle.curl)
-            handle.reset()
-            if idle.count < Self.maximumIdleHandles { idle.append(handle) }
         }
         transfer.sink.finish(failure)
     }

@@ -20,7 +20,8 @@ final class TransferThread: Sendable {
         var thread = pthread_t()
         // The thread's own reference, taken over by runTransferLoop.
         let context = Unmanaged.passRetained(loop)
-        // Signals belong to the program's other threads: the new one inherits a full mask. It also keeps SIGPIPE of a TLS write from ending the process.
+        // Signals belong to the program's other threads: the new one inherits a full mask. It also keeps SIGPIPE of a
+        // TLS write from ending the process.
         var everything = sigset_t()
         var before = sigset_t()
         sigfillset(&everything)
@@ -40,7 +41,8 @@ final class TransferThread: Sendable {
     deinit {
         loop?.stop()
         guard let thread else { return }
-        // The last reference can't be the loop's own thread in today's code; joining itself would hang it, so it is asked for all the same.
+        // The last reference can't be the loop's own thread in today's code; joining itself would hang it, so it is
+        // asked for all the same.
         if pthread_equal(thread, pthread_self()) == 0 {
             pthread_join(thread, nil)
         } else {

@@ -12,6 +12,7 @@ final class WholeResponse: ResponseSink {
 
     private let limit: Int
     private let state = Mutex(State())
+    let canPause = false
 
     init(limit: Int) {
         self.limit = limit

@@ -1,0 +1,140 @@
+internal import JSONBytes
+internal import Spool
+
+/// Reads a whole collection at one `readTime`, in the order of names, in one range or in several side by side. Used for `full`, for
+/// `--full`, and for the first run of `changes`.
+struct FirestoreFullRead {
+    let reader: FirestoreReader
+    /// Remember each document's version (`changes`).
+    let remembersVersions: Bool
+    /// `--full` of an incremental stream: note the rows where its later runs look them up.
+    let remembersWatermark: Bool
+    private var run: RunContext { reader.run }
+
+    init(_ reader: FirestoreReader, remembersVersions: Bool = false, remembersWatermark: Bool = false) {
+        self.reader = reader
+        self.remembersVersions = remembersVersions
+        self.remembersWatermark = remembersWatermark
+    }
+
+    /// Where the read stands.
+    private struct Position {
+        static let phase = "documents"
+        var readTime: String
+        var ranges: [FirestoreRange]
+        /// Rows of an earlier life of the stream may still be in the spool, under the same ids.
+        var looksUp: Bool
+
+        var json: JSONValue {
+            .init([
+                ("phase", .string(Self.phase)), ("readTime", .string(readTime)), ("looksUp", .bool(looksUp)),
+                ("ranges", .array(ranges.map(\.json))),
+            ])
+        }
+
+        init(readTime: String, ranges: [FirestoreRange], looksUp: Bool) {
+            self.readTime = readTime
+            self.ranges = ranges
+            self.looksUp = looksUp
+        }
+
+        init?(_ json: JSONValue?) {
+            guard json?["phase"]?.stringValue == Self.phase, let readTime = json?["readTime"]?.stringValue,
+                let ranges = json?["ranges"]?.arrayValue
+            else { return nil }
+            self.init(
+                readTime: readTime, ranges: ranges.map(FirestoreRange.init),
+                looksUp: json?["looksUp"]?.boolValue ?? false)
+        }
+    }
+
+    static func isPosition(_ json: JSONValue?) -> Bool { Position(json) != nil }
+
+    /// Returns false when a budget ended it early.
+    ///
+    /// - Parameter looksUp: whether rows spooled before are looked up, so that none is spooled twice.
+    func read(lookingUp looksUp: Bool = false) async throws -> Bool {
+        var position: Position
+        if let kept = Position(run.position) {
+            position = kept
+            try await reader.checkClock(since: kept.readTime)
+        } else {
+            guard !run.isExhausted else { return false }
+            let now = try await reader.freshReadTime()
+            let ranges =
+                now.isEmpty ? [] : try await FirestoreSplitter(reader).ranges(run.stream.parallel, at: now.text)
+            position = Position(readTime: now.text, ranges: ranges, looksUp: looksUp)
+            try await run.commit(RunContext.Progress(position: position.json))
+        }
+        if position.looksUp { try await run.lookUpSpooledRows() }
+        while true {
+            do {
+                guard try await readRanges(&position) else { return false }
+                break
+            } catch let error as ExtractError where error.isExpiredReadTime {
+                position.readTime = try await reader.freshReadTime().text
+                reader.warnReadTimeExpired()
+                try await run.commit(RunContext.Progress(position: position.json))
+            }
+        }
+        reader.warnIfNothingWasRead()
+        return true
+    }
+
+    private func readRanges(_ position: inout Position) async throws -> Bool {
+        let lanes = position.ranges.map(FirestorePump.Lane.init)
+        let (readTime, looksUp) = (position.readTime, position.looksUp)
+        let kind = remembersWatermark ? reader.watermarkClass : nil
+        var ahead: [UInt8] = []
+        func standing() -> Position {
+            Position(readTime: readTime, ranges: lanes.map(\.standing), looksUp: looksUp)
+        }
+        defer { position = standing() }
+        let pump = FirestorePump(
+            reader, lanes: lanes, lanesAtOnce: max(1, run.stream.parallel), readTime: readTime,
+            mostPerQuery: run.options.documentsPerQuery,
+            FirestorePump.Work(
+                query: query,
+                take: { document, path in
+                    let sortKey = try take(document, path, kind)
+                    if ahead.lexicographicallyPrecedes(sortKey) { ahead = sortKey }
+                }, isFull: { run.isPageFull },
+                commit: {
+                    var progress = RunContext.Progress(position: standing().json)
+                    if !ahead.isEmpty {
+                        progress.recentFloor = run.state.recentFrom
+                        try await reader.keepAhead(ahead)
+                    }
+                    try await run.commit(progress)
+                }))
+        return try await pump.pump()
+    }
+
+    private func query(_ lane: FirestorePump.Lane) -> FirestoreQuery {
+        var query = FirestoreQuery(reader.collection)
+        query.fields = reader.projection
+        query.orderByName()
+        if let after = lane.after {
+            query.startAfter = [reader.reference(to: after)]
+        } else if let start = lane.range.start {
+            query.startAt = [reader.reference(to: start)]
+        }
+        if let end = lane.range.end { query.endBefore = [reader.reference(to: end)] }
+        return query
+    }
+
+    /// Returns the sort key of the document's watermark where one is kept, else nothing.
+    private func take(_ document: FirestoreDocument, _ path: Range<Int>, _ kind: WatermarkClass?) throws -> [UInt8] {
+        run.countRecord()
+        var record = try reader.record(for: document, path: path)
+        record.mayRepeat = run.usesTemporaryIndex
+        if remembersVersions { try reader.remember(&record) }
+        var sortKey: [UInt8] = []
+        if let kind, let watched = document.watched, kind.includes(watched) {
+            sortKey = WatermarkValue(watched).sortKey
+            record.sortKey = sortKey.withUnsafeBytes(run.page.keep)
+        }
+        run.page.add(record)
+        return sortKey
+    }
+}

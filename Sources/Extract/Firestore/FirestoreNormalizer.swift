@@ -1,0 +1,427 @@
+internal import JSONBytes
+internal import Spool
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// Turns Firestore's typed values into the JSON of a row in one pass over the answer's bytes (contract section 4; protocol facts: A.3).
+///
+/// Throws `JSONSyntaxError` for malformed JSON and `MalformedValue` for JSON that is no Firestore value.
+final class FirestoreNormalizer {
+    struct MalformedValue: Error {
+        var reason: String
+        var offset: Int
+    }
+
+    /// Firestore nests maps and arrays 20 deep (quotas page); a level takes four JSON levels.
+    private static let maximumDepth = 64
+
+    private let page: PageBuilder
+    private let nestedType: ValueType
+    /// `projects/p/databases/d/documents/` of the database that is read.
+    private let root: [UInt8]
+    private let nested = ByteBuffer(capacity: 1 << 16)
+    private let decoded = ByteBuffer(capacity: 1 << 12)
+    private let name = ByteBuffer(capacity: 256)
+    private let sorting = ByteBuffer(capacity: 1 << 12)
+    private var values: ByteBuffer { page.values }
+
+    /// The field whose value is wanted beside the row (the watermark's), if any, and what was found.
+    private let watchedField: [UInt8]?
+    private(set) var watched: WatchedValue?
+
+    /// A value of the watermark field.
+    enum WatchedValue: Equatable {
+        case timestamp(Timestamp)
+        case integer(Int64)
+        case double(Double)
+        case string([UInt8])
+        case other
+    }
+
+    init(page: PageBuilder, root: String, nestsAsJSON: Bool, watching field: String?) {
+        self.page = page
+        self.root = Array(root.utf8)
+        nestedType = nestsAsJSON ? .json : .jsonText
+        watchedField = field.map { Array($0.utf8) }
+    }
+
+    /// Reads the object behind `"fields":`; adds a slot for every selected field.
+    func readFields(_ reader: inout JSONReader) throws {
+        watched = nil
+        guard try reader.enterObject() else { return }
+        repeat {
+            let key = try reader.readKey()
+            let bytes = unescaped(reader.raw(key), isPlain: key.isPlain, in: name)
+            let field = page.fields.number(of: bytes)
+            let isWatched = watchedField.map { page.fields.matches(field, $0) } ?? false
+            if isWatched { watched = try peekWatched(reader) }
+            guard page.fields.fields[field].isSelected else {
+                try reader.skipValue()
+                continue
+            }
+            let start = values.count
+            let type = try readTopLevel(&reader)
+            page.addSlot(field: field, type: type, from: start)
+        } while try reader.hasNextMember()
+    }
+
+    // MARK: Top level
+
+    private func readTopLevel(_ reader: inout JSONReader) throws -> ValueType {
+        guard try reader.enterObject() else { throw MalformedValue(reason: "a value without type", offset: reader.at) }
+        let key = try reader.readKey()
+        let type = try readTopLevel(kind: key, &reader)
+        guard try !reader.hasNextMember() else {
+            throw MalformedValue(reason: "a value with two types", offset: reader.at)
+        }
+        return type
+    }
+
+    private func readTopLevel(kind: JSONStringToken, _ reader: inout JSONReader) throws -> ValueType {
+        if reader.matches(kind, "arrayValue") || reader.matches(kind, "mapValue") {
+            nested.removeAll()
+            if reader.matches(kind, "arrayValue") {
+                try writeArray(&reader, depth: 0)
+            } else {
+                try writeMap(&reader, depth: 0)
+            }
+            values.appendJSONString(nested.bytes)
+            return nestedType
+        }
+        if reader.matches(kind, "geoPointValue") {
+            let point = try readGeoPoint(&reader)
+            values.append("\"POINT(")
+            values.append(point.longitude.description)
+            values.append(UInt8(ascii: " "))
+            values.append(point.latitude.description)
+            values.append(")\"")
+            return .geography
+        }
+        return try writeScalar(kind: kind, &reader, to: values)
+    }
+
+    // MARK: Scalars
+
+    private func writeScalar(
+        kind: JSONStringToken, _ reader: inout JSONReader, to target: ByteBuffer
+    ) throws -> ValueType {
+        if reader.matches(kind, "stringValue") {
+            let text = try reader.readString()
+            target.appendNormalizedString(reader.raw(text), isPlain: text.isPlain, scratch: decoded)
+            return .string
+        }
+        if reader.matches(kind, "integerValue") { return try writeInteger(&reader, to: target) }
+        if reader.matches(kind, "timestampValue") {
+            let moment = try readTimestamp(&reader)
+            target.append(UInt8(ascii: "\""))
+            target.append(moment)
+            target.append(UInt8(ascii: "\""))
+            return .timestamp
+        }
+        if reader.matches(kind, "booleanValue") {
+            let isTrue = try reader.peek() == UInt8(ascii: "t")
+            if isTrue {
+                try reader.readLiteral("true")
+                target.append("true")
+            } else {
+                try reader.readLiteral("false")
+                target.append("false")
+            }
+            return .bool
+        }
+        if reader.matches(kind, "doubleValue") {
+            try writeDouble(try readDouble(&reader), to: target)
+            return .float64
+        }
+        if reader.matches(kind, "nullValue") {
+            // Google's JSON mapping writes null; its older form is the enum's name.
+            if try reader.peek() == UInt8(ascii: "n") {
+                try reader.readLiteral("null")
+            } else {
+                _ = try reader.readString()
+            }
+            target.append("null")
+            return .null
+        }
+        if reader.matches(kind, "referenceValue") {
+            try writeReference(&reader, to: target)
+            return .string
+        }
+        if reader.matches(kind, "bytesValue") {
+            let text = try reader.readString()
+            target.appendNormalizedString(reader.raw(text), isPlain: text.isPlain, scratch: decoded)
+            return .bytes
+        }
+        throw MalformedValue(reason: "a value of the unknown type \(reader.string(kind))", offset: kind.start)
+    }
+
+    private func writeInteger(_ reader: inout JSONReader, to target: ByteBuffer) throws -> ValueType {
+        let value = try readInteger(&reader)
+        guard value.magnitude > 9_007_199_254_740_991 else {
+            target.append(decimal: value)
+            return .int64
+        }
+        target.append(UInt8(ascii: "\""))
+        target.append(decimal: value)
+        target.append(UInt8(ascii: "\""))
+        return .largeInt64
+    }
+
+    private func readInteger(_ reader: inout JSONReader) throws -> Int64 {
+        let digits: UnsafeRawBufferPointer
+        let offset = reader.at
+        if try reader.peek() == UInt8(ascii: "\"") {
+            digits = reader.raw(try reader.readString())
+        } else {
+            digits = reader.raw(try reader.readNumber())
+        }
+        guard let value = Int64(decimal: digits) else {
+            throw MalformedValue(reason: "an integerValue that is no 64-bit integer", offset: offset)
+        }
+        return value
+    }
+
+    private func readDouble(_ reader: inout JSONReader) throws -> Double {
+        let offset = reader.at
+        if try reader.peek() == UInt8(ascii: "\"") {
+            let text = try reader.readString()
+            if reader.matches(text, "NaN") { return .nan }
+            if reader.matches(text, "Infinity") { return .infinity }
+            if reader.matches(text, "-Infinity") { return -.infinity }
+            throw MalformedValue(reason: "a doubleValue that is no number", offset: offset)
+        }
+        let number = try reader.readNumber()
+        // The number is followed by at least one more byte of the answer that ends it, so strtod stays inside.
+        let value = strtod(
+            UnsafeRawPointer(reader.base + number.start).assumingMemoryBound(to: CChar.self), nil)
+        guard value.isFinite else { throw MalformedValue(reason: "a doubleValue beyond 64 bits", offset: offset) }
+        return value
+    }
+
+    private func writeDouble(_ value: Double, to target: ByteBuffer) throws {
+        if value.isFinite {
+            target.append(value.description)
+        } else if value.isNaN {
+            target.append("\"NaN\"")
+        } else {
+            target.append(value < 0 ? "\"-Infinity\"" : "\"Infinity\"")
+        }
+    }
+
+    func readTimestamp(_ reader: inout JSONReader) throws -> Timestamp {
+        let text = try reader.readString()
+        // Firestore keeps microseconds; its JSON mapping may print nine digits.
+        guard text.isPlain, let moment = Timestamp(rfc3339: reader.raw(text), maximumFractionDigits: 9) else {
+            throw MalformedValue(reason: "a timestamp that can't be read", offset: text.start)
+        }
+        return moment
+    }
+
+    private func writeReference(_ reader: inout JSONReader, to target: ByteBuffer) throws {
+        let text = try reader.readString()
+        let full = unescaped(reader.raw(text), isPlain: text.isPlain, in: decoded)
+        let isOurs = full.count > root.count && full.starts(with: root)
+        target.appendJSONString(isOurs ? UnsafeRawBufferPointer(rebasing: full[root.count...]) : full)
+    }
+
+    private func readGeoPoint(_ reader: inout JSONReader) throws -> (latitude: Double, longitude: Double) {
+        var point = (latitude: 0.0, longitude: 0.0)
+        guard try reader.enterObject() else { return point }
+        repeat {
+            let key = try reader.readKey()
+            if reader.matches(key, "latitude") {
+                point.latitude = try readDouble(&reader)
+            } else if reader.matches(key, "longitude") {
+                point.longitude = try readDouble(&reader)
+            } else {
+                throw MalformedValue(reason: "a geo point with an unknown member", offset: key.start)
+            }
+        } while try reader.hasNextMember()
+        return point
+    }
+
+    // MARK: Nested values
+
+    private func writeNested(_ reader: inout JSONReader, depth: Int) throws {
+        guard depth < Self.maximumDepth else {
+            throw MalformedValue(reason: "values nested too deeply", offset: reader.at)
+        }
+        guard try reader.enterObject() else { throw MalformedValue(reason: "a value without type", offset: reader.at) }
+        let kind = try reader.readKey()
+        if reader.matches(kind, "mapValue") {
+            try writeMap(&reader, depth: depth + 1)
+        } else if reader.matches(kind, "arrayValue") {
+            try writeArray(&reader, depth: depth + 1)
+        } else if reader.matches(kind, "geoPointValue") {
+            let point = try readGeoPoint(&reader)
+            nested.append("{\"latitude\":")
+            nested.append(point.latitude.description)
+            nested.append(",\"longitude\":")
+            nested.append(point.longitude.description)
+            nested.append(UInt8(ascii: "}"))
+        } else {
+            _ = try writeScalar(kind: kind, &reader, to: nested)
+        }
+        guard try !reader.hasNextMember() else {
+            throw MalformedValue(reason: "a value with two types", offset: reader.at)
+        }
+    }
+
+    private func writeArray(_ reader: inout JSONReader, depth: Int) throws {
+        nested.append(UInt8(ascii: "["))
+        if try enterOnlyMember("values", &reader) {
+            if try reader.enterArray() {
+                var isFirst = true
+                repeat {
+                    if !isFirst { nested.append(UInt8(ascii: ",")) }
+                    isFirst = false
+                    try writeNested(&reader, depth: depth)
+                } while try reader.hasNextItem()
+            }
+            guard try !reader.hasNextMember() else {
+                throw MalformedValue(reason: "an array with an unknown member", offset: reader.at)
+            }
+        }
+        nested.append(UInt8(ascii: "]"))
+    }
+
+    /// Members are written as they come and put into byte order of their names where they were not.
+    private func writeMap(_ reader: inout JSONReader, depth: Int) throws {
+        let start = nested.count
+        nested.append(UInt8(ascii: "{"))
+        var members: [Member] = []
+        var isVector = false
+        if try enterOnlyMember("fields", &reader) {
+            if try reader.enterObject() {
+                repeat {
+                    let key = try reader.readKey()
+                    let memberStart = nested.count
+                    nested.appendNormalizedString(reader.raw(key), isPlain: key.isPlain, scratch: decoded)
+                    let nameEnd = nested.count
+                    nested.append(UInt8(ascii: ":"))
+                    try writeNested(&reader, depth: depth)
+                    let isType = reader.matches(key, "__type__")
+                    if isType, nested.bytes(nameEnd + 1..<nested.count).elementsEqual("\"__vector__\"".utf8) {
+                        isVector = true
+                    }
+                    members.append(
+                        Member(
+                            name: key.isPlain ? nil : Array(unescaped(reader.raw(key), isPlain: false, in: decoded)),
+                            nameRange: memberStart + 1..<nameEnd - 1, start: memberStart, end: nested.count,
+                            isVectorValue: reader.matches(key, "value")))
+                } while try reader.hasNextMember()
+            }
+            guard try !reader.hasNextMember() else {
+                throw MalformedValue(reason: "a map with an unknown member", offset: reader.at)
+            }
+        }
+        if isVector, let value = members.first(where: \.isVectorValue) {
+            replace(from: start, with: value.nameRange.upperBound + 2..<value.end)
+            return
+        }
+        arrange(members, from: start)
+    }
+
+    private struct Member {
+        /// The decoded name where it differs from the written one.
+        var name: [UInt8]?
+        var nameRange: Range<Int>
+        var start: Int
+        var end: Int
+        var isVectorValue: Bool
+    }
+
+    private func precedes(_ left: Member, _ right: Member) -> Bool {
+        if left.name == nil, right.name == nil {
+            return nested.bytes(left.nameRange).lexicographicallyPrecedes(nested.bytes(right.nameRange))
+        }
+        let leftName = left.name ?? Array(nested.bytes(left.nameRange))
+        let rightName = right.name ?? Array(nested.bytes(right.nameRange))
+        return leftName.lexicographicallyPrecedes(rightName)
+    }
+
+    /// Rewrites the members behind `{` in order, with commas between them, and closes the object.
+    private func arrange(_ members: [Member], from start: Int) {
+        guard !members.isEmpty else {
+            nested.append(UInt8(ascii: "}"))
+            return
+        }
+        let ordered = members.sorted(by: precedes)
+        sorting.removeAll()
+        for (index, member) in ordered.enumerated() {
+            if index > 0 { sorting.append(UInt8(ascii: ",")) }
+            sorting.append(nested.bytes(member.start..<member.end))
+        }
+        nested.truncate(to: start + 1)
+        nested.append(sorting)
+        nested.append(UInt8(ascii: "}"))
+    }
+
+    private func replace(from start: Int, with range: Range<Int>) {
+        sorting.removeAll()
+        sorting.append(nested.bytes(range))
+        nested.truncate(to: start)
+        nested.append(sorting)
+    }
+
+    /// Enters `{"name":`; false for `{}`.
+    private func enterOnlyMember(_ name: StaticString, _ reader: inout JSONReader) throws -> Bool {
+        guard try reader.enterObject() else { return false }
+        let key = try reader.readKey()
+        guard reader.matches(key, name) else {
+            throw MalformedValue(reason: "an unknown member where \(name) belongs", offset: key.start)
+        }
+        return true
+    }
+
+    // MARK: Helpers
+
+    @inline(__always)
+    private func unescaped(
+        _ raw: UnsafeRawBufferPointer, isPlain: Bool, in buffer: ByteBuffer
+    ) -> UnsafeRawBufferPointer {
+        if isPlain { return raw }
+        buffer.removeAll()
+        buffer.appendDecoded(raw)
+        return buffer.bytes
+    }
+
+    /// The value ahead as a watermark, without consuming it.
+    private func peekWatched(_ reader: JSONReader) throws -> WatchedValue {
+        var ahead = reader
+        guard try ahead.enterObject() else { return .other }
+        let kind = try ahead.readKey()
+        if ahead.matches(kind, "timestampValue") { return .timestamp(try readTimestamp(&ahead)) }
+        if ahead.matches(kind, "integerValue") { return .integer(try readInteger(&ahead)) }
+        if ahead.matches(kind, "doubleValue") { return .double(try readDouble(&ahead)) }
+        if ahead.matches(kind, "stringValue") {
+            let text = try ahead.readString()
+            return .string(Array(unescaped(ahead.raw(text), isPlain: text.isPlain, in: decoded)))
+        }
+        return .other
+    }
+}
+
+extension Int64 {
+    /// A decimal integer with an optional minus sign and nothing else.
+    init?(decimal text: UnsafeRawBufferPointer) {
+        var index = 0
+        let isNegative = text.first == UInt8(ascii: "-")
+        if isNegative { index = 1 }
+        guard index < text.count, text.count - index <= 19 else { return nil }
+        var value: Int64 = 0
+        while index < text.count {
+            let digit = text[index] &- 0x30
+            guard digit < 10 else { return nil }
+            let (product, overflowed) = value.multipliedReportingOverflow(by: 10)
+            let step = isNegative ? -Int64(digit) : Int64(digit)
+            let (sum, overflowedAgain) = product.addingReportingOverflow(step)
+            guard !overflowed, !overflowedAgain else { return nil }
+            value = sum
+            index += 1
+        }
+        self = value
+    }
+}

@@ -1,0 +1,254 @@
+internal import JSONBytes
+internal import Transport
+
+/// Asks queries one after the other, on several lanes side by side, and hands every document to one taker.
+///
+/// While a page is stored the server already works on the next answers. What came before an error is stored before the error is passed on,
+/// so that a broken answer is taken up after its last good document.
+///
+/// Not `Sendable`: lanes, page and taker belong to the run's task; only requests and chunks of bytes cross to others.
+final class FirestorePump {
+    /// One range of a collection and how far it has been read.
+    final class Lane {
+        let range: FirestoreRange
+        /// True once the range has been read to its end.
+        fileprivate(set) var isDone: Bool
+        /// Path of the last document taken.
+        private let last = ByteBuffer(capacity: 256)
+        fileprivate var isActive = false
+        fileprivate var answer: FirestoreAnswerReader?
+        fileprivate var body: HTTPStream?
+        fileprivate var wanted = 0
+        fileprivate var received = 0
+
+        init(_ range: FirestoreRange) {
+            self.range = range
+            isDone = range.isDone
+            if let after = range.after { last.append(after) }
+        }
+
+        /// No `String` is made until someone asks.
+        var after: String? { last.count == 0 ? nil : last.string }
+
+        fileprivate func passed(_ path: UnsafeRawBufferPointer) {
+            last.removeAll()
+            last.append(path)
+        }
+
+        /// The range as it stands now, to be stored.
+        var standing: FirestoreRange {
+            var range = range
+            range.after = after
+            range.isDone = isDone
+            return range
+        }
+    }
+
+    struct Work {
+        /// The query for the rest of a lane, without its limit.
+        var query: (Lane) -> FirestoreQuery
+        /// Takes a document that belongs to the stream; the range is its path in the page.
+        var take: (FirestoreDocument, Range<Int>) throws -> Void
+        /// Passes a document over that is of another collection than the pattern's.
+        var passOver: (FirestoreDocument) -> Void = { _ in }
+        /// True when what was taken should be stored.
+        var isFull: () -> Bool
+        /// Stores what was taken and where the lanes stand.
+        var commit: () async throws -> Void
+    }
+
+    private enum Event: Sendable {
+        case response(lane: Int, HTTPStreamedResponse)
+        case chunk(lane: Int, [UInt8]?)
+    }
+
+    let lanes: [Lane]
+    private let reader: FirestoreReader
+    private let readTime: String
+    private let work: Work
+    private let withFields: Bool
+    private let mostPerQuery: Int
+    private let lanesAtOnce: Int
+    private var active = 0
+    private var isStoring = false
+    private var documentsSeen = 0
+    private var bytesSeen = 0
+    private var run: RunContext { reader.run }
+
+    /// - Parameters:
+    ///   - lanesAtOnce: how many of the lanes are read side by side.
+    ///   - withFields: false for queries that bring names and times only.
+    init(
+        _ reader: FirestoreReader, lanes: [Lane], lanesAtOnce: Int = 1, readTime: String, withFields: Bool = true,
+        mostPerQuery: Int, _ work: Work
+    ) {
+        self.reader = reader
+        self.lanes = lanes
+        self.lanesAtOnce = lanesAtOnce
+        self.readTime = readTime
+        self.withFields = withFields
+        self.mostPerQuery = mostPerQuery
+        self.work = work
+    }
+
+    /// Reads all lanes to their ends. Returns false if a budget ended it early.
+    func pump() async throws -> Bool {
+        do {
+            try await withThrowingTaskGroup(of: Event.self) { group in
+                startLanes(&group)
+                while let event = try await group.next() { try await handle(event, &group) }
+            }
+        } catch {
+            let failure = ExtractError.translating(error, reading: reader.subject)
+            // Not after a cancellation, nor when storing is what failed.
+            if failure is ExtractError, !isStoring { try await commit() }
+            throw failure
+        }
+        try await commit()
+        return lanes.allSatisfy(\.isDone)
+    }
+
+    private func commit() async throws {
+        isStoring = true
+        try await work.commit()
+        isStoring = false
+    }
+
+    // MARK: Lanes
+
+    private func startLanes(_ group: inout ThrowingTaskGroup<Event, any Error>) {
+        for (number, lane) in lanes.enumerated() where !lane.isDone && !lane.isActive {
+            guard active < lanesAtOnce, ask(number, &group) else { return }
+            lane.isActive = true
+            active += 1
+        }
+    }
+
+    /// Asks a lane's next query; false when the budget is used up.
+    private func ask(_ number: Int, _ group: inout ThrowingTaskGroup<Event, any Error>) -> Bool {
+        let lane = lanes[number]
+        lane.wanted = 0
+        lane.received = 0
+        guard let wanted = limit() else { return false }
+        lane.wanted = wanted
+        var query = work.query(lane)
+        query.limit = wanted
+        let (client, readTime) = (reader.client, readTime)
+        group.addTask { [query] in .response(lane: number, try await client.runQuery(query, readTime: readTime)) }
+        return true
+    }
+
+    /// Documents the next query may bring; nil when the budget is used up.
+    private func limit() -> Int? {
+        var limit = mostPerQuery
+        if withFields {
+            // Some 16 MiB an answer: a server has a deadline, and small documents are the rule.
+            let average = documentsSeen == 0 ? 0 : bytesSeen / documentsSeen
+            limit = min(limit, documentsSeen == 0 ? Self.firstQuery : max(16, (16 << 20) / max(average, 1)))
+            // A page is best full when an answer ends: it is stored while the server works on the next.
+            if lanesAtOnce == 1 {
+                let taken = work.isFull() ? 0 : run.page.count
+                limit = min(limit, max(1, run.options.rowsPerPage - taken))
+            }
+        }
+        guard let remaining = run.remainingRecords else { return limit }
+        let promised = lanes.reduce(0) { $0 + max(0, $1.wanted - $1.received) }
+        return remaining > promised ? min(limit, remaining - promised) : nil
+    }
+
+    /// The first query is small, for how large the documents are is not known yet.
+    private static let firstQuery = 400
+
+    // MARK: Answers
+
+    private func handle(_ event: Event, _ group: inout ThrowingTaskGroup<Event, any Error>) async throws {
+        switch event {
+        case .response(let number, let response):
+            let lane = lanes[number]
+            lane.answer = FirestoreAnswerReader(
+                page: run.page, normalizer: withFields ? reader.normalizer : nil, subject: reader.subject)
+            lane.body = response.body
+            awaitChunk(number, response.body, &group)
+        case .chunk(let number, let chunk?):
+            let lane = lanes[number]
+            guard let answer = lane.answer, let body = lane.body else { return }
+            bytesSeen += chunk.count
+            answer.append(chunk)
+            while let element = try answer.next() { try await take(element, lane) }
+            awaitChunk(number, body, &group)
+        case .chunk(let number, nil):
+            let lane = lanes[number]
+            while let element = try lane.answer?.finish() { try await take(element, lane) }
+            try await endAnswer(number, &group)
+        }
+    }
+
+    private func awaitChunk(
+        _ number: Int, _ body: HTTPStream, _ group: inout ThrowingTaskGroup<Event, any Error>
+    ) {
+        group.addTask {
+            var chunks = body.makeAsyncIterator()
+            return .chunk(lane: number, try await chunks.next())
+        }
+    }
+
+    private func take(_ element: FirestoreAnswerReader.Element, _ lane: Lane) async throws {
+        switch element {
+        case .progress, .missing: break
+        case .error(let error): throw FirestoreFailure.error(error, status: 200, reading: reader.subject)
+        case .document(let document):
+            let path = try reader.path(of: document.name)
+            run.countReads(1)
+            documentsSeen += 1
+            lane.received += 1
+            if reader.belongs(path) { try work.take(document, path) } else { work.passOver(document) }
+            lane.passed(run.page.values.bytes(path))
+            if work.isFull(), lane.received < lane.wanted { try await commit() }
+        }
+    }
+
+    private func endAnswer(_ number: Int, _ group: inout ThrowingTaskGroup<Event, any Error>) async throws {
+        let lane = lanes[number]
+        // A query without results bills one read.
+        if lane.received == 0 { run.countReads(1) }
+        lane.isDone = lane.received < lane.wanted
+        lane.wanted = 0
+        lane.answer = nil
+        lane.body = nil
+        if lane.isDone || !ask(number, &group) {
+            lane.isActive = false
+            active -= 1
+            startLanes(&group)
+        }
+        if work.isFull() { try await commit() }
+    }
+}
+
+/// A part of a collection in the order of names, by paths below the database, and how far it has been read.
+struct FirestoreRange: Equatable {
+    /// Where it begins; nil: at the first document.
+    var start: String?
+    /// Where it ends, itself not included; nil: after the last document.
+    var end: String?
+    /// The last document stored; nil before the first.
+    var after: String?
+    var isDone = false
+
+    var json: JSONValue {
+        func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
+        return .init([
+            ("start", optional(start)), ("end", optional(end)), ("after", optional(after)), ("done", .bool(isDone)),
+        ])
+    }
+
+    init(start: String? = nil, end: String? = nil, after: String? = nil) {
+        self.start = start
+        self.end = end
+        self.after = after
+    }
+
+    init(_ json: JSONValue) {
+        self.init(start: json["start"]?.stringValue, end: json["end"]?.stringValue, after: json["after"]?.stringValue)
+        isDone = json["done"]?.boolValue ?? false
+    }
+}

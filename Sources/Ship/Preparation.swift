@@ -1,0 +1,217 @@
+internal import Spool
+
+/// A request on record as being sent, with its body.
+struct Outgoing: Sendable {
+    var id: RequestID
+    var route: Int64
+    var isRange: Bool
+    var packed: PackedRequest
+    /// Attempts of this process that failed.
+    var attempt = 0
+    /// What the spool holds against the rows; nil: nothing.
+    var doubt: Doubt?
+    /// Rows in doubt may be sent until then, by `ShipClock.uptime`; after that BigQuery must be asked first.
+    var window: Duration?
+
+    /// What becomes of it when it is not sent after all.
+    var unsent: Settlement {
+        var settlement = Settlement(
+            id, rest: doubt.map { .inDoubt($0) } ?? .pending, exceptions: packed.exclusions)
+        settlement.counts = false
+        return settlement
+    }
+}
+
+/// A request that waits for its next attempt.
+struct WaitingRequest: Sendable {
+    var id: RequestID
+    var route: Int64
+    var isRange: Bool
+    var rows: Int
+    var bytes: Int
+    var attempt: Int
+    /// By `ShipClock.uptime`.
+    var due: Duration
+    var doubt: Doubt?
+    var window: Duration?
+    /// The server named a time: it is not brought forward.
+    var isFixed = false
+}
+
+/// Reads rows, packs bodies and puts them on record as being sent, before the first byte goes out. Runs beside the table's loop.
+struct Preparation: Sendable {
+    struct Result: Sendable {
+        var job: Preparation
+        var outgoing: [Outgoing] = []
+        /// On record as being sent, but not packed: to be settled as not sent.
+        var unsent: [Outgoing] = []
+        var freshIsUsedUp = false
+        var leftOverIsUsedUp = false
+        /// A shape came up that the plan does not know.
+        var needsPlan = false
+        /// Another command changed rows meanwhile: look at the spool again.
+        var isStale = false
+
+        var rows: Int { outgoing.reduce(0) { $0 + $1.packed.count } }
+        var bytes: Int { outgoing.reduce(0) { $0 + $1.packed.bytes } }
+    }
+
+    var route: Route
+    var resends: [WaitingRequest] = []
+    var takesLeftOver = false
+    /// Rows left over that are not due yet.
+    var held: Set<RowID> = []
+    /// Rows left over that were held and are due now.
+    var due: Set<RowID> = []
+    var takesFresh = false
+    var maximumBodies: Int
+    var maximumBytes: Int
+    var maximumRows: Int
+
+    func run(_ packer: RequestPacker, _ spool: SpoolStore) async throws -> Result {
+        var result = Result(job: self)
+        do {
+            if !resends.isEmpty { try await prepareResends(packer, spool, &result) }
+            if takesLeftOver, !result.needsPlan {
+                let read = try await pack(.leftOver(route: route.number, after: nil), packer, spool, result)
+                result.leftOverIsUsedUp = read.isUsedUp
+                result.needsPlan = read.needsPlan
+                try await begin(read.packed, areRanges: false, spool, &result)
+            }
+            if takesFresh, !result.needsPlan {
+                let read = try await pack(.fresh(route: route.number, after: nil), packer, spool, result)
+                result.freshIsUsedUp = read.isUsedUp
+                result.needsPlan = read.needsPlan
+                try await begin(read.packed, areRanges: true, spool, &result)
+            }
+        } catch SpoolError.stale {
+            packer.clear()
+            result.isStale = true
+            result.freshIsUsedUp = false
+            result.leftOverIsUsedUp = false
+        }
+        return result
+    }
+
+    private func prepareResends(
+        _ packer: RequestPacker, _ spool: SpoolStore, _ result: inout Result
+    ) async throws {
+        // On record first: from then on no other command changes the rows.
+        try await spool.resend(resends.map(\.id))
+        packer.isUnlimited = true
+        defer { packer.isUnlimited = false }
+        for resend in resends {
+            let reading = Reading(packer: packer, limit: .max, bodies: 1, bytes: .max, held: [])
+            try await spool.readRows(.request(resend.id), limit: Int(Int32.max)) { reading.take($0) }
+            reading.finish()
+            let outgoing = Outgoing(
+                id: resend.id, route: resend.route, isRange: resend.isRange,
+                packed: reading.packed.first ?? PackedRequest(), attempt: resend.attempt, doubt: resend.doubt,
+                window: resend.window)
+            if reading.needsPlan {
+                result.needsPlan = true
+                result.unsent.append(outgoing)
+            } else {
+                result.outgoing.append(outgoing)
+            }
+        }
+    }
+
+    private func pack(
+        _ selection: RowSelection, _ packer: RequestPacker, _ spool: SpoolStore, _ soFar: Result
+    ) async throws -> Reading {
+        let reading = Reading(
+            packer: packer, limit: maximumRows - soFar.rows, bodies: maximumBodies - soFar.outgoing.count,
+            bytes: maximumBytes - soFar.bytes, held: held)
+        guard reading.hasRoom else { return reading }
+        let limit = min(packer.limits.rows * reading.bodies + held.count + 1, Int(Int32.max))
+        reading.isUsedUp = true
+        try await spool.readRows(selection, limit: limit) { reading.take($0) }
+        reading.finish()
+        if reading.read >= limit { reading.isUsedUp = false }
+        return reading
+    }
+
+    private func begin(
+        _ packed: [PackedRequest], areRanges: Bool, _ spool: SpoolStore, _ result: inout Result
+    ) async throws {
+        guard !packed.isEmpty else { return }
+        let requests = packed.map { request in
+            NewRequest(
+                route: route.number,
+                rows: areRanges
+                    ? .range(first: request.first, last: request.last, count: request.count)
+                    : .list(request.rows + request.exclusions.map(\.row)), bytes: request.bytes)
+        }
+        let ids = try await spool.begin(requests)
+        for (id, request) in zip(ids, packed) {
+            result.outgoing.append(Outgoing(id: id, route: route.number, isRange: areRanges, packed: request))
+        }
+    }
+}
+
+/// Fills bodies inside a read of the spool.
+// Unchecked: used by the one closure of one read, and by the caller only after that read has returned.
+private final class Reading: @unchecked Sendable {
+    private let packer: RequestPacker
+    private let limit: Int
+    let bodies: Int
+    private let bytes: Int
+    private let held: Set<RowID>
+    private(set) var packed: [PackedRequest] = []
+    private(set) var needsPlan = false
+    private(set) var read = 0
+    var isUsedUp = false
+    private var taken = 0
+    private var packedBytes = 0
+
+    init(packer: RequestPacker, limit: Int, bodies: Int, bytes: Int, held: Set<RowID>) {
+        self.packer = packer
+        self.limit = limit
+        self.bodies = bodies
+        self.bytes = bytes
+        self.held = held
+    }
+
+    var hasRoom: Bool { limit > 0 && bodies > 0 && bytes > 0 }
+
+    /// False ends the read.
+    func take(_ row: RowBytes) -> Bool {
+        read += 1
+        if held.contains(row.id) { return true }
+        guard taken < limit else { return stop() }
+        while true {
+            switch packer.add(row) {
+            case .added:
+                taken += 1
+                return true
+            case .unknownShape:
+                needsPlan = true
+                return stop()
+            case .full:
+                seal()
+                // The next body may be as large as one may be.
+                guard packed.count < bodies, packedBytes + packer.limits.bytes <= bytes else { return stop() }
+            }
+        }
+    }
+
+    private func stop() -> Bool {
+        isUsedUp = false
+        return false
+    }
+
+    private func seal() {
+        let request = packer.seal()
+        packedBytes += request.bytes
+        packed.append(request)
+    }
+
+    func finish() {
+        if needsPlan, packer.isUnlimited {
+            packer.clear()
+        } else if !packer.isEmpty {
+            seal()
+        }
+    }
+}

@@ -1,0 +1,415 @@
+internal import Spool
+
+/// Ships the rows of one table: the loop around preparing, sending, judging, settling and asking. Several requests are under way at once;
+/// all decisions are made here, one at a time.
+// Not Sendable: it lives inside one task. What runs beside it (sends, reads, commits) gets copies and reports back as an event.
+final class TableShipper {
+    struct Shared: Sendable {
+        var spool: SpoolStore
+        var client: BigQueryClient
+        var configuration: ShipConfiguration
+        var streams: [String: StreamDelivery]
+        var budget: DeliveryBudget
+        var control: ShipControl
+        var report: @Sendable (ShipEvent) -> Void
+    }
+
+    /// Why the loop ends.
+    enum Ending: Sendable, Equatable {
+        case drained
+        case settling
+        case offline(ShipStop)
+        case refused(ShipStop)
+        case stopped
+    }
+
+    enum Event: Sendable {
+        case prepared(Swift.Result<Preparation.Result, any Error>, granted: Int)
+        case answered(Answer)
+        case settled(Swift.Result<Void, any Error>, [Decision])
+        case asked(Swift.Result<[Verification.Finding], any Error>, at: Duration, epoch: Int)
+        case room
+        case timer(Duration)
+        case stop
+        case graceIsOver
+    }
+
+    struct Answer: Sendable {
+        var outgoing: Outgoing
+        var reply: InsertReply
+        var round: UInt64
+        /// By `ShipClock.uptime`.
+        var startedAt: Duration
+        var endedAt: Duration
+    }
+
+    /// A settlement, what it adds to the summary, and what follows once it is on record.
+    struct Decision: Sendable {
+        var settlement: Settlement
+        var route: Int64
+        var delivered = 0
+        var rejected = 0
+        var inDoubt = 0
+        /// The request's next attempt.
+        var waiting: WaitingRequest?
+        /// Single rows and their next attempts.
+        var held: [(row: RowID, due: Duration, attempt: Int)] = []
+        /// BigQuery is to be asked about rows of it: at once, or when nothing else is to do.
+        var raisesDoubt: Doubt?
+        /// It left requests behind that the loop does not know.
+        var needsScan = false
+    }
+
+    struct RouteState {
+        var route: Route
+        var freshIsUsedUp = false
+        var leftOverIsUsedUp = false
+        /// Single rows that wait for their next attempt: when, and after how many.
+        var held: [RowID: (due: Duration, attempt: Int)] = [:]
+        /// Attempts of the single rows that are under way.
+        var attempts: [RowID: Int] = [:]
+    }
+
+    /// How often the table is looked at while rows are sent.
+    static let lookInterval: Duration = .seconds(30)
+
+    typealias Group = ThrowingTaskGroup<Event, any Error>
+
+    let shared: Shared
+    let table: TableReference
+    let holder: DeliveryBudget.Holder
+    let keeper: TableKeeper
+    var summaries: [Int64: StreamSummary] = [:]
+    var routes: [RouteState]
+
+    // What is under way beside the loop.
+    var inFlight: [RequestID: Outgoing] = [:]
+    var isPreparing = false
+    /// Requests that are being prepared to be sent again.
+    var resending: Set<RequestID> = []
+    var isWriting = false
+    var isAsking = false
+    var isAwaitingRoom = false
+    var timers: Set<Duration> = []
+
+    // What waits.
+    var ready: [Outgoing] = []
+    var waiting: [RequestID: WaitingRequest] = [:]
+    var unsettled: [Decision] = []
+    var postponed: [Answer] = []
+
+    // The table.
+    var plan: TablePlan?
+    var packer: RequestPacker?
+    var bytesPerRequest: Int
+    /// The smallest body that was refused for its size.
+    var refusedBytes: Int?
+    var needsPlan = true
+    var needsLook = true
+    var lookedAt: Duration?
+    var metadataDue: Duration = .zero
+    var metadataAttempts = 0
+    var sentSinceLook = false
+    /// insertAll knew less than the metadata says.
+    var insertDisagrees = false
+    var lastChangeOfOurs: Duration?
+    var rescuedValues = 0
+    var viewDue: Duration = .zero
+    var warned: Set<String> = []
+
+    // Doubt.
+    /// Nil: not known yet whether questions are permitted.
+    var canAsk: Bool?
+    /// Requests may be in doubt that the loop does not know of.
+    var mustScan = true
+    /// BigQuery is to be asked now.
+    var hasFreshDoubt = false
+    /// Rows were accepted by a settling table: to be asked about when nothing else is to do.
+    var hasSettlingDoubt = false
+    /// A round of questions goes through all requests in doubt once.
+    var askedInRound: Set<RequestID>?
+    var questionDue: Duration = .zero
+    var idsPerQuestion = Verification.idsPerQuestion
+    var questionAttempts = 0
+
+    // Failing.
+    enum Concern: Hashable { case insert, metadata, question }
+    var failingSince: [Concern: (Duration, String)] = [:]
+    var failures = 0
+    var typicalLatency: Double?
+
+    var ending: Ending?
+    var nextPoll: Duration = .zero
+    var startedAt: Duration = .zero
+
+    init(shared: Shared, table: TableReference, holder: DeliveryBudget.Holder, routes: [Route]) {
+        self.shared = shared
+        self.table = table
+        self.holder = holder
+        self.routes = routes.map { RouteState(route: $0) }
+        bytesPerRequest = shared.configuration.maximumRequestBytes
+        keeper = TableKeeper(
+            table: table, spool: shared.spool, client: shared.client, configuration: shared.configuration,
+            report: shared.report)
+        if shared.configuration.verify == .never { canAsk = false }
+        for route in routes {
+            summaries[route.number] = StreamSummary(stream: route.stream, table: route.table)
+        }
+    }
+
+    var configuration: ShipConfiguration { shared.configuration }
+    var clock: ShipClock { shared.configuration.clock }
+    var now: Duration { clock.uptime() }
+
+    /// Nothing is under way that the loop would have to wait for.
+    var isQuiet: Bool {
+        inFlight.isEmpty && !isPreparing && !isWriting && !isAsking && unsettled.isEmpty && ready.isEmpty
+            && postponed.isEmpty
+    }
+
+    /// The loop has this request in hand, whatever the spool says of it at the moment.
+    func hasInHand(_ id: RequestID) -> Bool {
+        waiting[id] != nil || inFlight[id] != nil || resending.contains(id) || ready.contains { $0.id == id }
+    }
+
+    /// Nothing may be sent: accepted rows could be lost, and BigQuery can't be asked about them.
+    var isHeld: Bool { keeper.isSettling && canAsk == false }
+
+    // MARK: The loop
+
+    /// - Throws: `SpoolError`. What the destination says is in the ending.
+    func run() async throws -> (ending: Ending, summaries: [StreamSummary]) {
+        startedAt = now
+        try await keeper.load()
+        if !shared.control.follows, try await isDrained() {
+            // Nothing is owed to the destination; at most a view is to be switched.
+            try await keepViews()
+            return (.drained, routes.compactMap { summaries[$0.route.number] })
+        }
+        defer { shared.budget.setActive(holder, false) }
+        try await withThrowingTaskGroup(of: Event.self) { group in
+            let control = shared.control
+            group.addTask {
+                await control.waitForStop()
+                return .stop
+            }
+            while true {
+                try await step(&group)
+                if ending != nil, isQuiet { break }
+                guard let event = try await group.next() else { break }
+                try await handle(event, &group)
+            }
+            group.cancelAll()
+        }
+        let seconds = (now - startedAt).inSeconds
+        for number in summaries.keys { summaries[number]?.seconds = seconds }
+        return (ending ?? .drained, routes.compactMap { summaries[$0.route.number] })
+    }
+
+    private func isDrained() async throws -> Bool {
+        let numbers = Set(routes.map(\.route.number))
+        return try await shared.spool.ledger().allSatisfy {
+            !numbers.contains($0.route.number) || $0.undelivered == 0
+        }
+    }
+
+    private func step(_ group: inout Group) async throws {
+        if ending == nil, shared.control.isStopping { ending = .stopped }
+        if ending == nil { try await keepTable() }
+        if ending == nil { giveUpIfOutOfPatience() }
+        if ending != nil {
+            returnReady()
+            judgePostponed()
+        }
+        write(&group)
+        if ending == nil {
+            try await scanIfNeeded()
+            launch(&group)
+            prepare(&group)
+            try await ask(&group)
+            if isQuiet { try await rest() }
+        }
+        if ending != nil || isQuiet { shared.budget.setActive(holder, false) }
+        armTimer(&group)
+    }
+
+    private func handle(_ event: Event, _ group: inout Group) async throws {
+        switch event {
+        case .prepared(let result, let granted):
+            isPreparing = false
+            resending = []
+            take(prepared: try result.get(), granted: granted)
+        case .answered(let answer):
+            take(answer)
+        case .settled(let result, let decisions):
+            isWriting = false
+            try result.get()
+            for decision in decisions { conclude(decision) }
+        case .asked(let result, let moment, let epoch):
+            isAsking = false
+            try take(asked: result, at: moment, epoch: epoch)
+        case .room:
+            isAwaitingRoom = false
+        case .timer(let due):
+            timers.remove(due)
+        case .stop:
+            if ending == nil { ending = .stopped }
+            let clock = clock
+            let grace = configuration.grace
+            group.addTask {
+                await clock.sleep(grace)
+                return .graceIsOver
+            }
+        case .graceIsOver:
+            // A commit or a read ends by itself in a moment; cut off while it runs, it would be lost.
+            while isPreparing || isWriting, let event = try await group.next() { try await handle(event, &group) }
+            group.cancelAll()
+        }
+    }
+
+    /// Nothing is under way and nothing could be started: wait for a time to come, or end.
+    private func rest() async throws {
+        guard waiting.isEmpty, !needsLook, !needsPlan, !mustScan else { return }
+        if shared.control.isAtLimit {
+            ending = .stopped
+            return
+        }
+        let follows = shared.control.follows
+        if isHeld {
+            if !follows { ending = .settling }
+            return
+        }
+        guard routes.allSatisfy({ $0.freshIsUsedUp && $0.leftOverIsUsedUp && $0.held.isEmpty }) else { return }
+        if hasFreshDoubt || askedInRound != nil { return }
+        if hasSettlingDoubt || !keeper.isSettling, try await hasDoubt() {
+            hasSettlingDoubt = false
+            hasFreshDoubt = true
+            return
+        }
+        // Before the end: was it still the table we think it was?
+        if sentSinceLook {
+            needsLook = true
+            return
+        }
+        try await keepViews()
+        guard follows else {
+            ending = try await hasDoubt() ? .settling : .drained
+            return
+        }
+        // Look for new rows at the next poll.
+        if now >= nextPoll {
+            nextPoll = now + configuration.pollInterval
+            for index in routes.indices {
+                routes[index].freshIsUsedUp = false
+                routes[index].leftOverIsUsedUp = false
+            }
+        }
+    }
+
+    // MARK: Time
+
+    /// Wakes the loop at the next moment at which it may have something to do.
+    private func armTimer(_ group: inout Group) {
+        guard ending == nil else { return }
+        var moments: [Duration] = []
+        if let next = waiting.values.map(\.due).min() { moments.append(next) }
+        for route in routes {
+            if let next = route.held.values.map(\.due).min() { moments.append(next) }
+        }
+        if let until = keeper.settlesUntil { moments.append(until) }
+        if needsLook || needsPlan { moments.append(metadataDue) }
+        if let lookedAt { moments.append(lookedAt + Self.lookInterval) }
+        if hasFreshDoubt { moments.append(questionDue) }
+        if let patience = configuration.patience, !shared.control.follows {
+            for (since, _) in failingSince.values { moments.append(since + patience) }
+        }
+        if let first = ready.first {
+            let wait = shared.control.delay(toSend: 0, at: now)
+            if wait > .zero, !first.packed.isEmpty { moments.append(now + wait) }
+        }
+        if isQuiet { moments.append(max(nextPoll, now)) }
+        // Something that is due already was left for a reason: an event will follow, or it is looked at again in a moment.
+        let soon = now + .milliseconds(10)
+        guard let next = moments.map({ max($0, soon) }).min(), timers.min().map({ next < $0 }) ?? true else { return }
+        let now = now
+        timers.insert(next)
+        let clock = clock
+        group.addTask {
+            await clock.sleep(next - now)
+            return .timer(next)
+        }
+    }
+
+    private func giveUpIfOutOfPatience() {
+        guard let patience = configuration.patience, !shared.control.follows else { return }
+        let isIdle = isQuiet && routes.allSatisfy { $0.freshIsUsedUp && $0.leftOverIsUsedUp } && waiting.isEmpty
+        for (concern, (since, reason)) in failingSince where now - since >= patience {
+            // Questions that fail do not hold up what can be sent meanwhile.
+            if concern == .question, !isIdle { continue }
+            if concern == .insert, keeper.isSettling {
+                ending = .settling
+                return
+            }
+            ending = .offline(
+                ShipStop(
+                    .unavailable, "\(table): nothing but failures for \(patience.inSeconds) s, the last: \(reason)",
+                    hint: "every row is safe in the spool: run etlctl ship again later, or give it more --patience"))
+            return
+        }
+    }
+
+    func fail(_ concern: Concern, _ reason: String) {
+        failingSince[concern] = (failingSince[concern]?.0 ?? now, reason)
+    }
+
+    // MARK: Settled
+
+    /// A decision is on record: count it, and let follow what it left to do.
+    private func conclude(_ decision: Decision) {
+        if let waits = decision.waiting { waiting[waits.id] = waits }
+        if let index = routes.firstIndex(where: { $0.route.number == decision.route }) {
+            for (row, due, attempt) in decision.held { routes[index].held[row] = (due, attempt) }
+        }
+        switch decision.raisesDoubt {
+        case .unknown: hasFreshDoubt = true
+        case .settling: hasSettlingDoubt = true
+        case nil: break
+        }
+        if decision.needsScan { mustScan = true }
+        guard var summary = summaries[decision.route] else { return }
+        summary.delivered += decision.delivered
+        summary.rejected += decision.rejected
+        summaries[decision.route] = summary
+        if decision.delivered + decision.rejected + decision.inDoubt > 0 {
+            shared.report(
+                .progress(
+                    stream: summary.stream, table: summary.table, delivered: decision.delivered,
+                    rejected: decision.rejected, inDoubt: decision.inDoubt))
+        }
+    }
+
+    /// Reads requests that are pending or in doubt and unknown to the loop, as after a start or after a request was split.
+    private func scanIfNeeded() async throws {
+        guard mustScan, !isWriting, !isPreparing, unsettled.isEmpty else { return }
+        mustScan = false
+        for index in routes.indices {
+            let open = try await shared.spool.requests(of: routes[index].route, in: [.pending, .inDoubt])
+            for request in open where !hasInHand(request.id) {
+                guard request.state == .pending else {
+                    if request.doubt == .settling { hasSettlingDoubt = true } else { hasFreshDoubt = true }
+                    continue
+                }
+                waiting[request.id] = WaitingRequest(
+                    id: request.id, route: request.route, isRange: request.range != nil, rows: request.rows,
+                    bytes: request.bytes, attempt: 0, due: now)
+            }
+        }
+    }
+}
+
+extension Duration {
+    var inSeconds: Double {
+        let parts = components
+        return Double(parts.seconds) + Double(parts.attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import Extract
+import JSONBytes
+import Ship
+import Spool
+
+/// `etlctl run`: extract and ship side by side, once or for ever.
+struct RunCommand: EtlctlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Extract and ship side by side, once or for ever.",
+        discussion: "Rows are delivered while others are still read; a spool at its size limit waits for delivery.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var extract: ExtractArguments
+    @OptionGroup var ship: ShipArguments
+
+    @Argument(help: "The streams; all of them by default.")
+    var streams: [String] = []
+
+    @Option(help: "Extract again after so long, until interrupted.")
+    var every: DurationArgument?
+
+    @Option(help: "How long to bear a source or a destination that can't be reached.")
+    var patience = DurationArgument(.seconds(60))
+
+    @Option(help: "Read and send at most so many rows.")
+    var limit: Int?
+
+    func run(in session: CommandSession) async throws -> CommandOutcome {
+        let configuration = try session.loadConfiguration()
+        let chosen = try configuration.streams(named: streams)
+        let environment = CommandEnvironment(configuration, session)
+        let store = try environment.openSpool()
+        let work = SideBySide(environment: environment, store: store, session: session)
+        var options = extract.options(configuration, patience: patience.duration, limit: limit)
+        options.waitsForRoom = true
+        let shipWork = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(streams))
+        let shipOptions = shipWork.configuration {
+            $0.follow = true
+            $0.patience = every == nil ? patience.duration : nil
+            $0.settle = ship.settle.duration
+            $0.rowLimit = limit
+            $0.allowEmptySnapshot = extract.allowMassDelete
+        }
+        return try await work.run(chosen, options, shipWork, shipOptions, every: every?.duration)
+    }
+}
+
+/// `etlctl resume`: continues every run that was cut off, then ships what is due.
+struct ResumeCommand: EtlctlCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Continue runs that were cut off, then ship what is due.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var ship: ShipArguments
+
+    @Argument(help: "The ids of runs; all that were cut off by default.")
+    var runs: [String] = []
+
+    @Option(help: "How long to bear a source or a destination that can't be reached.")
+    var patience = DurationArgument(.seconds(60))
+
+    func run(in session: CommandSession) async throws -> CommandOutcome {
+        let configuration = try session.loadConfiguration()
+        let environment = CommandEnvironment(configuration, session)
+        let store = try environment.openSpool()
+        let unfinished = try await store.unfinishedRuns()
+        for run in runs where !unfinished.contains(where: { $0.id == run }) {
+            throw Failure.usage("There is no run \(run) that was cut off.", hint: "See `etlctl status`.")
+        }
+        let wanted = Set(unfinished.filter { runs.isEmpty || runs.contains($0.id) }.map(\.stream))
+        let chosen = configuration.streams.filter { wanted.contains($0.name) }
+        let arguments = ExtractOptions.standard(configuration, patience: patience.duration)
+        let work = SideBySide(environment: environment, store: store, session: session)
+        let shipWork = ShipWork(environment: environment, store: store, only: nil)
+        let shipOptions = shipWork.configuration {
+            $0.follow = true
+            $0.patience = patience.duration
+            $0.settle = ship.settle.duration
+        }
+        return try await work.run(chosen, arguments, shipWork, shipOptions, every: nil)
+    }
+}
+
+/// Extraction and delivery in one process: the shipper follows while streams are read, then drains what is left and ends.
+struct SideBySide: Sendable {
+    let environment: CommandEnvironment
+    let store: SpoolStore
+    let session: CommandSession
+
+    func run(
+        _ streams: [StreamConfiguration], _ options: ExtractOptions, _ shipWork: ShipWork,
+        _ shipOptions: ShipConfiguration, every: Duration?
+    ) async throws -> CommandOutcome {
+        let interruption = Interruption()
+        let (extracted, shipped) = try await interruption.run {
+            let shipProgress = ProgressReporter(session.console, verb: "delivered")
+            let shipper = try await shipWork.shipper(shipOptions, session.console, shipProgress)
+            return try await session.console.withProgress("read") { progress in
+                let extractor = ExtractWork(
+                    environment: environment, store: store, options: options, progress: progress)
+                async let shipped = shipWork.run(shipper)
+                var report = await extractor.run(streams)
+                while let every, !Task.isCancelled {
+                    do { try await session.context.sleep(every) } catch { break }
+                    report = await extractor.run(streams)
+                }
+                shipper.endFollowing()
+                return (report, try await shipped)
+            }
+        }
+        let failure =
+            interruption.failure("The run was interrupted; everything committed is kept.")
+            ?? extracted.failure ?? shipped.failure
+        return CommandOutcome(
+            json: ["extract": extracted.json, "ship": shipped.json],
+            text: (extracted.results.isEmpty ? "" : extracted.text + "\n") + shipped.text, failure: failure)
+    }
+}

@@ -1,0 +1,176 @@
+import Foundation
+import JSONBytes
+import Sandbox
+import Ship
+import Spool
+import TestSupport
+import Testing
+
+/// Tables that are new, changed or recreated (contract section 6).
+struct SettlingTests {
+    @Test func `rows a new table lost are noticed, waited for and sent again`() async throws {
+        try await withBench { bench in
+            try bench.sandbox.state.setFaults("lose-new-table=5m")
+            try await bench.spool(count: 700)
+            let first = try await bench.ship()
+            #expect(first.status == .settling)
+            #expect(try await bench.ledger().inDoubt == 700)
+            #expect(first.streams.first?.inDoubt == 700)
+            // Asked again before its time is over, they stay in doubt.
+            #expect(try await bench.ship().status == .settling)
+            bench.clock.advance(by: .seconds(601))
+            bench.sandbox.state.advanceClock(by: .seconds(601))
+            let last = try await bench.ship()
+            #expect(last.status == .drained)
+            #expect(try await bench.ledger().delivered == 700)
+            #expect(try bench.ids().count == 700)
+        }
+    }
+
+    @Test func `a new table that insertAll does not know yet is waited for`() async throws {
+        try await withBench { bench in
+            try bench.sandbox.state.setFaults("new-table-delay=200ms")
+            try await bench.spool(count: 20)
+            let summary = try await bench.ship()
+            #expect(summary.status == .drained)
+            #expect(summary.rejected == 0)
+            #expect(try await bench.ledger().delivered == 20)
+        }
+    }
+
+    @Test func `out of patience with a new table, the rows are safe and the end is settling`() async throws {
+        try await withBench { bench in
+            try bench.sandbox.state.setFaults("new-table-delay=1h")
+            try await bench.spool(count: 20)
+            let summary = try await bench.ship { $0.patience = .milliseconds(100) }
+            #expect(summary.status == .settling)
+            #expect(try await bench.ledger().pending == 20)
+        }
+    }
+
+    @Test func `a new column that takes effect late costs no row`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            try await bench.shipSettled()
+            try bench.sandbox.state.setFaults("schema-delay=200ms")
+            try await bench.spool(
+                (0..<30).map { [TestField("n", "INT64", "\($0)"), TestField("fresh", "STRING", "\"new\"")] }, from: 100)
+            let summary = try await bench.ship()
+            #expect(summary.status == .drained)
+            #expect(summary.rejected == 0)
+            #expect(try bench.rows().filter { $0["fresh"]?.stringValue == "new" }.count == 30)
+        }
+    }
+
+    @Test func `rows with a new column lost while the schema settled are sent again`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            try await bench.shipSettled()
+            // The first request after the change is answered with 200 and lost.
+            try bench.sandbox.state.setFaults("lose-rows,on=insertAll,times=1")
+            try await bench.spool((0..<30).map { [TestField("fresh", "INT64", "\($0)")] }, from: 100)
+            #expect(try await bench.ship().status == .settling)
+            #expect(try await bench.ledger().inDoubt == 30)
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship().status == .drained)
+            #expect(try bench.ids().count == 50)
+            #expect(try Set(bench.ids()).count == 50)
+        }
+    }
+
+    @Test func `a table that was deleted and created again is noticed, and what went to it lately is asked about`()
+        async throws
+    {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            try await bench.shipSettled()
+            try await bench.recreateTable()
+            try await bench.spool(count: 10, from: 100)
+            let summary = try await bench.ship()
+            #expect(bench.warnings.contains("table_changed"))
+            #expect(summary.status != .refused)
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship().status == .drained)
+            // What was delivered before the last look that agreed stays delivered: the warning says how to send it again.
+            #expect(try bench.ids().filter { $0.hasPrefix("memos-1") }.count >= 10)
+            #expect(try await bench.ledger().delivered == 30)
+        }
+    }
+
+    @Test func `a table that vanished is made again`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            try await bench.shipSettled()
+            try await bench.deleteTable()
+            try await bench.spool(count: 10, from: 100)
+            try await bench.ship()
+            #expect(bench.warnings.contains("table_deleted"))
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship().status == .drained)
+            #expect(try await bench.ledger().delivered == 30)
+        }
+    }
+
+    @Test func `with verify never nothing goes to a settling table`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            let summary = try await bench.ship { $0.verify = .never }
+            #expect(summary.status == .settling)
+            #expect(try await bench.ledger().pending == 20)
+            #expect(!bench.sandbox.state.requests.contains { $0.operation == .insertAll })
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship { $0.verify = .never }.status == .drained)
+            #expect(try bench.ids().count == 20)
+        }
+    }
+
+    @Test func `without permission to ask nothing goes to a settling table, and the user learns why`() async throws {
+        try await withBench { bench in
+            try bench.sandbox.state.setFaults("deny=query")
+            try await bench.spool(count: 20)
+            #expect(try await bench.ship().status == .settling)
+            #expect(bench.warnings.contains("verify_denied"))
+            #expect(try await bench.ledger().pending == 20)
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship().status == .drained)
+        }
+    }
+
+    @Test func `settle 0 turns it off`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            bench.sandbox.state.clearRequests()
+            #expect(try await bench.ship { $0.settle = .zero }.status == .drained)
+            #expect(!bench.sandbox.state.requests.contains { $0.operation == .query })
+        }
+    }
+
+    @Test func `a change that was written down and never answered settles from the next start`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            try await bench.shipSettled()
+            // As a kill between the intent and the answer leaves it.
+            let record = try #require(try await bench.spool.tableRecord(ShipBench.table, endpoint: "loopback"))
+            let intent = record.replacingOccurrences(
+                of: "{\"creation_time\"", with: "{\"intent\":true,\"creation_time\"")
+            try await bench.spool.setTableRecord(intent, for: ShipBench.table, endpoint: "loopback")
+            try bench.sandbox.state.setFaults("lose-rows,on=insertAll,times=1")
+            try await bench.spool(count: 10, from: 100)
+            #expect(try await bench.ship().status == .settling)
+            #expect(try await bench.ledger().inDoubt == 10)
+        }
+    }
+
+    @Test func `a clock stepped back does not make a table settle for ever`() async throws {
+        try await withBench { bench in
+            bench.clock.advance(by: .seconds(400 * 86400))
+            try await bench.spool(count: 5)
+            try await bench.ship()
+            bench.clock.advance(by: .seconds(-399 * 86400))
+            try await bench.spool(count: 5, from: 100)
+            try await bench.ship()
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship().status == .drained)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import Foundation
+package import JSONBytes
+
+/// The built program, run as a user runs it: arguments, environment, a configuration; its streams and its end.
+package struct EtlctlProcess: Sendable {
+    package struct Outcome: Sendable {
+        /// The exit code; nil if a signal ended it.
+        package var code: Int32?
+        package var signal: Int32?
+        package var output: String
+        package var diagnostics: String
+
+        /// The object on standard output.
+        package func json() throws -> JSONValue { try JSONValue(parsing: Array(output.utf8)) }
+    }
+
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+    }
+
+    package var folder: String
+    package var environment: [String: String]
+
+    /// - Parameter folder: holds `etl.yaml` and all that the program writes.
+    package init(folder: String, environment: [String: String] = [:]) {
+        self.folder = folder
+        var all = ["PATH": "/usr/bin:/bin", "HOME": folder, "ETLCTL_CONFIG": folder + "/etl.yaml"]
+        all.merge(environment) { $1 }
+        self.environment = all
+    }
+
+    /// The binary beside the test bundle.
+    package static var binary: String {
+        let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        return bundle.appendingPathComponent("etlctl").path
+    }
+
+    /// Runs it to its end.
+    package func run(_ arguments: String...) async throws -> Outcome { try await run(arguments) }
+
+    /// Runs it to its end, or kills it with SIGKILL after a delay.
+    package func run(_ arguments: [String], killAfter delay: Duration? = nil) async throws -> Outcome {
+        let started = try start(arguments)
+        if let delay {
+            let killer = Task {
+                try await Task.sleep(for: delay)
+                started.send(SIGKILL)
+            }
+            defer { killer.cancel() }
+            return await started.wait()
+        }
+        return await started.wait()
+    }
+
+    /// Starts it and returns at once.
+    package func start(_ arguments: [String]) throws -> Started {
+        let scratch = folder + "/.streams-\(UUID().uuidString)"
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, scratch + ".out", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 2, scratch + ".err", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // Threads of the test runner block signals; the child must not inherit that.
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var words: [UnsafeMutablePointer<CChar>?] = ([Self.binary] + arguments).map { strdup($0) } + [nil]
+        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer {
+            for word in words { free(word) }
+            for variable in variables { free(variable) }
+        }
+        var process = pid_t()
+        let code = posix_spawn(&process, Self.binary, &actions, &attributes, &words, &variables)
+        guard code == 0 else {
+            throw Failure(description: "starting \(Self.binary) failed: \(String(cString: strerror(code)))")
+        }
+        return Started(process: process, scratch: scratch)
+    }
+
+    /// A process that runs.
+    package struct Started: Sendable {
+        fileprivate let process: Int32
+        fileprivate let scratch: String
+
+        package func send(_ signal: Int32) { kill(process, signal) }
+
+        /// Waits for its end, on a thread of its own.
+        package func wait() async -> Outcome {
+            let status = await withCheckedContinuation { continuation in
+                Thread.detachNewThread { [process] in
+                    var status: Int32 = 0
+                    while waitpid(process, &status, 0) < 0, errno == EINTR {}
+                    continuation.resume(returning: status)
+                }
+            }
+            let signal = status & 0x7F
+            return Outcome(
+                code: signal == 0 ? (status >> 8) & 0xFF : nil, signal: signal == 0 ? nil : signal,
+                output: Self.read(scratch + ".out"), diagnostics: Self.read(scratch + ".err"))
+        }
+
+        private static func read(_ path: String) -> String {
+            defer { unlink(path) }
+            return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        }
+    }
+}
