@@ -32,33 +32,44 @@ extension SpoolStore {
             UnsafeRawBufferPointer(
                 start: sqlite3_column_text(raw, column), count: Int(sqlite3_column_bytes(raw, column)))
         }
-        let payload = bytes(5)
-        let isTransient = sqlite3_column_type(raw, 7) != SQLITE_NULL
+        let insertID = bytes(5)
+        let payload = bytes(6)
+        let isTransient = sqlite3_column_type(raw, 8) != SQLITE_NULL
+        let seal = RowSeal(
+            row: sqlite3_column_int64(raw, 0), shape: sqlite3_column_int64(raw, 1),
+            operation: sqlite3_column_int64(raw, 2), extractedAt: sqlite3_column_int64(raw, 3))
         return RowBytes(
-            id: RowID(sqlite3_column_int64(raw, 0)), shape: sqlite3_column_int64(raw, 1),
-            extractedAt: Timestamp(microseconds: sqlite3_column_int64(raw, 2)), insertID: bytes(4), payload: payload,
-            isIntact: checksum(payload) == sqlite3_column_int64(raw, 3),
-            transientAttempts: Int(sqlite3_column_int64(raw, 6)),
-            firstTransientAt: isTransient ? Timestamp(microseconds: sqlite3_column_int64(raw, 7)) : nil)
+            id: RowID(seal.row), shape: seal.shape, extractedAt: Timestamp(microseconds: seal.extractedAt),
+            insertID: insertID, payload: payload,
+            isIntact: seal.checksum(insertID: insertID, payload: payload) == sqlite3_column_int64(raw, 4),
+            transientAttempts: Int(sqlite3_column_int64(raw, 7)),
+            firstTransientAt: isTransient ? Timestamp(microseconds: sqlite3_column_int64(raw, 8)) : nil)
     }
 
-    private static let columns = "d.row_id, d.shape, d.extracted_at, d.checksum, d.insert_id, d.payload"
+    private static let columns = "d.row_id, d.shape, d.op, d.extracted_at, d.checksum, d.insert_id, d.payload"
 
     private static func statement(for selection: RowSelection, limit: Int, _ database: Database) throws -> Statement {
         let statement: Statement
         switch selection {
         case .fresh(let route, let after):
-            // A row spooled as rejected, or discarded before it was claimed, has a fate and is stepped over.
+            let claimed = try Int64.fetchOne(
+                database.cachedStatement(sql: "SELECT claimed_to FROM routes WHERE route = ?"), arguments: [route])
+            let first = max(after?.rawValue ?? 0, claimed ?? 0)
+            let end = RowID(route: route + 1, position: 0).rawValue
+            // A row spooled as rejected, or discarded before it was claimed, has a fate and is stepped over. Mostly there is none, and then
+            // not every row needs to be looked up.
+            let hasFates = try Bool.fetchOne(
+                database.cachedStatement(
+                    sql: "SELECT EXISTS (SELECT 1 FROM row_fates WHERE row_id > ? AND row_id < ?)"),
+                arguments: [first, end])
+            let stepsOver =
+                hasFates == true ? "AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)" : ""
             statement = try database.cachedStatement(
                 sql: """
                     SELECT \(columns), 0, NULL FROM row_data d
-                    WHERE d.row_id > max(?, (SELECT claimed_to FROM routes WHERE route = ?)) AND d.row_id < ?
-                        AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
-                    ORDER BY d.row_id LIMIT ?
+                    WHERE d.row_id > ? AND d.row_id < ? \(stepsOver) ORDER BY d.row_id LIMIT ?
                     """)
-            try statement.setArguments([
-                after?.rawValue ?? 0, route, RowID(route: route + 1, position: 0).rawValue, limit,
-            ])
+            try statement.setArguments([first, end, limit])
         case .leftOver(let route, let after):
             statement = try database.cachedStatement(
                 sql: """

@@ -8,6 +8,12 @@ package struct FirestoreDatabase: Sendable {
     package let project: String
     package let database: String
 
+    package init(endpoint: String, project: String, database: String) {
+        self.endpoint = endpoint
+        self.project = project
+        self.database = database
+    }
+
     package static let http = HTTPClient(environment: [:])
 
     package var name: String { "projects/\(project)/databases/\(database)" }

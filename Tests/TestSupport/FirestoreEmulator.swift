@@ -66,8 +66,8 @@ package struct FirestoreEmulator: Sendable {
         return response?.status == 200
     }
 
-    /// Starts it in a process group of its own, behind a shell that ends the whole group when its standard input does: with this process,
-    /// in whatever way it ends.
+    /// Starts it behind a shell that ends it when its standard input does: with this process, in whatever way it ends. gcloud makes itself the
+    /// leader of a process group, which the emulator's own processes stay in.
     private static func start(_ gcloud: String, at host: String) throws {
         var ends: [Int32] = [0, 0]
         // The writing end stays open here until the process is gone, and nowhere else.
@@ -86,8 +86,11 @@ package struct FirestoreEmulator: Sendable {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
         posix_spawnattr_setpgroup(&attributes, 0)
         let script = """
-            "$0" emulators firestore start --host-port="$1" </dev/null & read -r _
-            trap '' TERM; kill -TERM 0; sleep 3; kill -KILL 0
+            "$0" emulators firestore start --host-port="$1" </dev/null & gcloud=$!
+            read -r _
+            kill -TERM "-$gcloud" || kill -TERM "$gcloud"
+            sleep 3
+            kill -KILL "-$gcloud"
             """
         let words: [String] = ["sh", "-c", script, gcloud, host]
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }

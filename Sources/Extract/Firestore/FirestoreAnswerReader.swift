@@ -67,6 +67,10 @@ final class FirestoreAnswerReader {
             let element = try readElement(&reader)
             offset = reader.at
             needed = 0
+            if currentDocument.count > 0 {
+                lastDocument.removeAll()
+                lastDocument.append(currentDocument)
+            }
             return element
         } catch let error as JSONSyntaxError {
             page.goBack(to: mark)
@@ -196,8 +200,6 @@ final class FirestoreAnswerReader {
         guard !document.name.isEmpty else {
             throw FirestoreNormalizer.MalformedValue(reason: "a document without name", offset: reader.at)
         }
-        lastDocument.removeAll()
-        lastDocument.append(page.values.bytes(document.name))
         return document
     }
 

@@ -39,11 +39,13 @@ enum FirestoreFailure {
             return ExtractError(
                 .configuration, text,
                 hint: "check project and database of the source: a database that does not exist can't be read")
+        case ("UNIMPLEMENTED", _), (_, 501):
+            return ExtractError(.configuration, text)
         case ("RESOURCE_EXHAUSTED", _), ("UNAVAILABLE", _), ("DEADLINE_EXCEEDED", _), ("INTERNAL", _), ("ABORTED", _),
             ("UNKNOWN", _), (_, 408), (_, 409), (_, 429), (_, 500...599):
             return ExtractError(
                 .unavailable, text, hint: "run the same command again later: it goes on where it stopped")
-        case ("UNIMPLEMENTED", _), ("FAILED_PRECONDITION", _), ("INVALID_ARGUMENT", _), (_, 400...499):
+        case ("FAILED_PRECONDITION", _), ("INVALID_ARGUMENT", _), (_, 400...499):
             return ExtractError(.configuration, text)
         default:
             return ExtractError(.unavailable, text)
