@@ -110,6 +110,9 @@ struct CheckCommand: EtlctlCommand {
             let request = environment.request(for: stream)
             try source.validate(request)
             if let files = source as? FilesSource { findings.ok(subject, try await files.check(request)) }
+            if let bigQuery = source as? BigQuerySource {
+                findings.ok(subject, try await bigQuery.check(request))
+            }
             guard let firestore = source as? FirestoreSource else { return }
             findings.ok(subject, try await firestore.check(request))
         } catch {
