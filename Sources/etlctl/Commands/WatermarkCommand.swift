@@ -58,7 +58,10 @@ struct WatermarkSet: EtlctlCommand {
             StreamDefinition(
                 name: request.name, source: request.source, mode: request.mode.rawValue, endpoint: request.endpoint,
                 table: request.table, identity: request.identity))
-        guard let watermark = FirestoreSource.watermark(value, for: request, notes: state.notes) else {
+        let watermark =
+            configured.kind == .bigquery
+            ? BigQuerySource.watermark(value) : FirestoreSource.watermark(value, for: request, notes: state.notes)
+        guard let watermark else {
             throw Failure.usage(
                 "\"\(value)\" is no value that the watermark \(configured.watermark ?? "") can have.",
                 hint: "Write a time as RFC 3339, such as 2025-11-25T14:57:57.425Z.")
