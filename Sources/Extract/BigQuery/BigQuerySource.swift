@@ -2,7 +2,7 @@ package import Spool
 package import Transport
 
 /// Tables, views and queries of BigQuery, read by query jobs.
-package struct BigQuerySource: Source {
+package struct BigQuerySource: CheckableSource {
     package static let kind = "bigquery"
 
     package struct Configuration: Sendable {
