@@ -3,7 +3,7 @@
 BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev \
 	libpq-dev libmariadb-dev libzstd-dev libsnappy-dev liblz4-dev libbrotli-dev pkg-config
 RUN_PACKAGES := ca-certificates curl procps util-linux
-TEST_PACKAGES := python3 python3-venv openssl sqlite3
+TEST_PACKAGES := python3 python3-venv openssl sqlite3 postgresql mariadb-server
 SWIFT_FORMAT_PATHS := Package.swift Sources Tests
 
 .PHONY: demo test build release lint format packages clean

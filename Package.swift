@@ -109,7 +109,8 @@ let tests: [Target] = [
     .testTarget(
         name: "TransportTests", dependencies: ["Transport", "TestSupport", "COpenSSL"], swiftSettings: settings),
     .testTarget(
-        name: "ExtractTests", dependencies: ["Extract", "Spool", "Transport", "JSONBytes", "TestSupport"],
+        name: "ExtractTests",
+        dependencies: ["Extract", "Spool", "Transport", "JSONBytes", "Sandbox", "TestSupport"],
         swiftSettings: settings),
     .testTarget(
         name: "ShipTests", dependencies: ["Ship", "Spool", "Sandbox", "Transport", "JSONBytes", "TestSupport"],

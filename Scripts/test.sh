@@ -12,4 +12,5 @@ if ! cmp -s "$requirements" .venv/installed.txt; then
 fi
 
 swift build --build-tests
-swift test --skip-build "$@"
+# Many tests start servers and programs of their own: more at once would only starve each other.
+swift test --skip-build --experimental-maximum-parallelization-width 4 "$@"

@@ -30,6 +30,18 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
     var endsRun = false
     /// True for a snapshot time that the source does not serve any more.
     var isExpiredReadTime = false
+    /// What became of the query job whose rows were read.
+    var queryJob: QueryJobTrouble?
+
+    /// Why a query job's rows can't be had, and what helps.
+    enum QueryJobTrouble: Sendable {
+        /// Nobody knows the job any more: another one will do.
+        case lost
+        /// It failed through no fault of its own: another one, later.
+        case failed
+        /// Its rows are too many to be sorted: another one without an order.
+        case tooLargeToSort
+    }
 
     package init(_ kind: Kind, _ description: String, hint: String? = nil) {
         self.kind = kind

@@ -74,7 +74,9 @@ package struct Extractor: Sendable {
             table: stream.table, identity: stream.identity)
         var state = try await store.openStream(definition)
         let isNewGeneration = state.generation != stream.generation
-        let continues = state.unfinishedRun != nil && !options.restarts && !isNewGeneration
+        // A run that ended before it had a position, over a wrong name perhaps, does not hold its configuration fast.
+        let isBegun = state.unfinishedRun?.position != nil || state.identity == stream.identity
+        let continues = state.unfinishedRun != nil && isBegun && !options.restarts && !isNewGeneration
         let knowsObjects = state.objects > 0 && state.mode != ReadMode.full.rawValue
         if state.watermark != nil || state.knownVersions > 0 || knowsObjects || continues {
             guard state.identity == stream.identity else { throw PositionMismatch(kept: state.identity) }

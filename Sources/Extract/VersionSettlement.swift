@@ -92,6 +92,10 @@ struct VersionSettlement {
         for (place, rows) in before.enumerated() { order[place].rows = rows }
         for (record, place) in counted {
             page.records[record].equalsBefore = order[place].rows
+            if page.records[record].dropsEqualRows, order[place].rows > 0 {
+                page.records[record].isUnchanged = true
+                outcome.unchanged += 1
+            }
             order[place].rows += 1
         }
         outcome.equalRows = order

@@ -65,6 +65,7 @@ struct DamagedTable {
 
     /// The first key from which on reading works again, found in O(log n) probes.
     private func nextReadable(after failed: Int64, through last: Int64) throws -> Int64? {
+        if failed == last { return nil }
         var bad = failed
         var step: Int64 = 1
         while true {

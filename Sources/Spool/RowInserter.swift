@@ -68,6 +68,9 @@ struct RowInserter {
     private mutating func insertRow(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
         let payload = UnsafeRawBufferPointer(rebasing: storage[entry.payload])
         let shape = try shape(entry.shape)
+        let seal = RowSeal(
+            row: nextRow, shape: shape, operation: Int64(entry.operation.rawValue), extractedAt: entry.extractedAt)
+        let insertID = UnsafeRawBufferPointer(rebasing: storage[entry.insertID])
         let statement = insert.sqliteStatement
         sqlite3_reset(statement)
         sqlite3_bind_int64(statement, 1, nextRow)
@@ -75,7 +78,7 @@ struct RowInserter {
         sqlite3_bind_int64(statement, 3, shape)
         sqlite3_bind_int64(statement, 4, Int64(entry.operation.rawValue))
         sqlite3_bind_int64(statement, 5, entry.extractedAt)
-        sqlite3_bind_int64(statement, 6, SpoolStore.checksum(payload))
+        sqlite3_bind_int64(statement, 6, seal.checksum(insertID: insertID, payload: payload))
         bindText(statement, 7, storage, entry.insertID)
         bindText(statement, 8, storage, entry.id)
         bindText(statement, 9, storage, entry.payload)

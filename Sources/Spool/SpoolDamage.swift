@@ -139,10 +139,14 @@ extension SpoolStore {
             let range = route.rowRange.lowerBound.rawValue..<(next ?? route.rowRange.upperBound.rawValue)
             if range.isEmpty { continue }
             let table = DamagedTable("row_data", key: "row_id", in: database)
-            let columns = "row_id, checksum, insert_id, payload"
+            let columns = "row_id, shape, op, extracted_at, checksum, insert_id, payload"
             let gaps = try table.scan(columns, in: range.lowerBound...range.upperBound - 1) { row in
-                let payload = row.bytes(3)
-                let isIntact = checksum(payload) == row.integer(1) && payloadMatches(payload, row.bytes(2))
+                let seal = RowSeal(
+                    row: row.integer(0), shape: row.integer(1), operation: row.integer(2), extractedAt: row.integer(3))
+                let (insertID, payload) = (row.bytes(5), row.bytes(6))
+                let isIntact =
+                    seal.checksum(insertID: insertID, payload: payload) == row.integer(4)
+                    && payloadMatches(payload, insertID)
                 if !isIntact, !quarantined.contains(row.integer(0)) { add(row.integer(0), row.integer(0), .altered) }
             }
             for gap in gaps { add(gap.lowerBound, gap.upperBound, .unreadable) }

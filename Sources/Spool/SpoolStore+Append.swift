@@ -149,9 +149,27 @@ extension SpoolStore {
         return last
     }
 
-    /// CRC-32 of a payload, as stored beside it: the one of gzip, by carry-less multiplication where the processor has it.
-    static func checksum(_ payload: UnsafeRawBufferPointer) -> Int64 {
-        Int64(libdeflate_crc32(0, payload.baseAddress, payload.count))
+    static func checksum(_ bytes: UnsafeRawBufferPointer, continuing sum: UInt32 = 0) -> UInt32 {
+        // An empty buffer may have no address, for which libdeflate would start anew.
+        guard let start = bytes.baseAddress, !bytes.isEmpty else { return sum }
+        return libdeflate_crc32(sum, start, bytes.count)
+    }
+}
+
+/// What of a row its checksum covers beside the bytes themselves: a payload that is whole but stands under another number, shape or moment
+/// is damaged as well.
+struct RowSeal {
+    var row: Int64
+    var shape: Int64
+    var operation: Int64
+    var extractedAt: Int64
+
+    /// CRC-32 (gzip's, by carry-less multiplication where the processor has it) over the four numbers in little endian, the insertId and the payload; kept beside them.
+    func checksum(insertID: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> Int64 {
+        let numbers = (row.littleEndian, shape.littleEndian, operation.littleEndian, extractedAt.littleEndian)
+        var sum = withUnsafeBytes(of: numbers) { SpoolStore.checksum($0) }
+        sum = SpoolStore.checksum(insertID, continuing: sum)
+        return Int64(SpoolStore.checksum(payload, continuing: sum))
     }
 }
 

@@ -53,7 +53,7 @@ struct DoubtTests {
             try await bench.ship {
                 $0.retry.first = .seconds(3600)
                 $0.retry.maximum = .seconds(3600)
-                $0.patience = .milliseconds(200)
+                $0.patience = .seconds(3)
             }
             // A request whose connection was found closed before its first byte is pending, the others are in doubt.
             let ledger = try await bench.ledger()

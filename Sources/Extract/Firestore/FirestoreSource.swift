@@ -3,7 +3,7 @@ package import Spool
 package import Transport
 
 /// Firestore in native mode, over REST.
-package struct FirestoreSource: Source {
+package struct FirestoreSource: CheckableSource {
     package static let kind = "firestore"
 
     package struct Configuration: Sendable {

@@ -35,6 +35,8 @@ final class PageBuilder {
         var hashesFields = false
         /// For a record without a key: equal records are counted within this scope, and `identity` is the first of three parts.
         var countScope: Range<Int>?
+        /// Of equal records within the scope only the first becomes a row: for a record with a key that nothing makes unique.
+        var dropsEqualRows = false
         /// Set for a record whose equals are counted within an object's reading, in place of the scope.
         var object: ObjectReading?
         /// Equal records before this one within its scope.
@@ -219,7 +221,7 @@ final class PageBuilder {
         // Identity and version stand one after the other in the scratch memory.
         scratch.removeAll()
         scratch.append(values.bytes(record.identity))
-        if record.countScope != nil {
+        if record.countScope != nil, !record.dropsEqualRows {
             scratch.append(0)
             scratch.append(texts.bytes(text.hash))
             scratch.append(0)

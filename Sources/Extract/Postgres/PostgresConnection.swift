@@ -23,6 +23,7 @@ final class PostgresConnection: @unchecked Sendable {
 
     // Acquired in init, freed in finish.
     private var handle: OpaquePointer?
+    private var isCopying = false
     private let line: Mutex<Line>
     private let settings: PostgresSource.Configuration
 
@@ -59,7 +60,8 @@ final class PostgresConnection: @unchecked Sendable {
     private static func start(_ settings: PostgresSource.Configuration) throws -> OpaquePointer {
         // In this order: what comes after `dbname` overrides the URL.
         var parameters: [(String, String)] = [
-            ("fallback_application_name", "etlctl"), ("dbname", settings.url), ("client_encoding", "UTF8"),
+            ("fallback_application_name", "etlctl"), ("dbname", SQLAddressText(settings.url)?.encoded ?? settings.url),
+            ("client_encoding", "UTF8"),
         ]
         if let file = settings.passwordFile { parameters.append(("passfile", file)) }
         var keywords = parameters.map { strdup($0.0).map { UnsafePointer($0) } } + [nil]
@@ -179,13 +181,14 @@ final class PostgresConnection: @unchecked Sendable {
         guard let result = PQexec(handle, "COPY (\(query)) TO STDOUT") else { throw failure(nil, what) }
         defer { PQclear(result) }
         guard PQresultStatus(result) == PGRES_COPY_OUT else { throw failure(result, what) }
+        isCopying = true
     }
 
     /// Fills the chunk with rows; it stays empty after the last.
     func readCopy(into chunk: SQLChunk, doing what: String) throws {
         let handle = try open()
         chunk.removeAll()
-        while !chunk.isFull {
+        while isCopying, !chunk.isFull {
             var row: UnsafeMutablePointer<CChar>?
             let length = PQgetCopyData(handle, &row, 0)
             if length > 0, let row {
@@ -196,9 +199,9 @@ final class PostgresConnection: @unchecked Sendable {
                 }
                 continue
             }
+            isCopying = false
             guard length == -1 else { throw failure(nil, what) }
             try endCopy(handle, what)
-            return
         }
     }
 
@@ -249,10 +252,16 @@ final class PostgresConnection: @unchecked Sendable {
 
     /// Ends the connection; the server gives up what still runs in it. On the session's queue.
     func finish() {
-        line.withLock {
-            $0.isOpen = false
-            if let cancel = $0.cancel { PQfreeCancel(cancel) }
-            $0.cancel = nil
+        let cancel = line.withLock { line -> OpaquePointer? in
+            line.isOpen = false
+            defer { line.cancel = nil }
+            return line.cancel
+        }
+        if let cancel {
+            // A server that is still sorting would notice only when it has something to send.
+            var message = [CChar](repeating: 0, count: 256)
+            if isCopying { PQcancel(cancel, &message, Int32(message.count)) }
+            PQfreeCancel(cancel)
         }
         if let handle { PQfinish(handle) }
         handle = nil

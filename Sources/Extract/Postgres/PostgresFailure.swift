@@ -79,6 +79,8 @@ struct PostgresFailure {
             return ExtractError(
                 .unavailable, text,
                 hint: "someone holds a lock on the table; lock_timeout of the source allows more time")
+        case _ where state.hasPrefix("22"):
+            return ExtractError(.malformed, text, hint: "see to the value in the source")
         default: break
         }
         // Lost connections, a server going down or coming up, no room for another one, conflicts with recovery on a replica.

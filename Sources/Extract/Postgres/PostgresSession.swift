@@ -18,7 +18,12 @@ final class PostgresSession: SQLSession {
         let connection = try await queue.run(interrupt: { flag.set() }) {
             let connection = try PostgresConnection(settings, isCancelled: { flag.isSet })
             do {
-                try connection.rows(of: Self.settings(settings), doing: "setting up the session")
+                let what = "setting up the session"
+                try connection.rows(of: Self.settings(settings), doing: what)
+                // A database that knows no encoding holds any bytes; asked for UTF-8 it refuses those that are none.
+                if try connection.rows(of: "SHOW server_encoding", doing: what).first?.first == "SQL_ASCII" {
+                    try connection.rows(of: "SET client_encoding = 'SQL_ASCII'", doing: what)
+                }
             } catch {
                 connection.finish()
                 throw error
@@ -84,7 +89,6 @@ final class PostgresSession: SQLSession {
 
     func close() async {
         let connection = connection
-        connection.interrupt()
         await queue.finish { connection.finish() }
     }
 }

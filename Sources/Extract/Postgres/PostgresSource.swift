@@ -1,5 +1,7 @@
+package import Spool
+
 /// PostgreSQL, through libpq.
-package struct PostgresSource: Source {
+package struct PostgresSource: CheckableSource {
     package static let kind = "postgres"
 
     package struct Configuration: Sendable {
@@ -28,6 +30,11 @@ package struct PostgresSource: Source {
 
     private var reading: SQLReading {
         SQLReading(location: location) { [configuration] in try await PostgresSession.connect(configuration) }
+    }
+
+    /// A watermark of the operator's choice; nil for a text that is no value that it can have.
+    package static func watermark(_ text: String, notes: String?) -> Watermark? {
+        SQLWatermarkValue.watermark(text, notes: notes)
     }
 
     package func validate(_ stream: ExtractRequest) throws { try SQLReading.validate(stream) }

@@ -1,3 +1,4 @@
+internal import JSONBytes
 internal import Spool
 
 /// What a watermark column's values are, by how they order.
@@ -109,7 +110,8 @@ struct SQLWatermarkValue: Equatable {
     }
 
     /// A value of the operator's choice, of the class that the stream is known to have, else of what the text looks like.
-    static func watermark(_ text: String, class known: String?) -> Watermark? {
+    static func watermark(_ text: String, notes: String?) -> Watermark? {
+        let known = notes.flatMap { try? JSONValue(parsing: $0) }?["class"]?.stringValue
         let candidates = known.flatMap(SQLWatermarkClass.init(rawValue:)).map { [$0] } ?? [.timestamp, .number, .text]
         for kind in candidates {
             if let value = SQLWatermarkValue(form(text, kind), kind) {

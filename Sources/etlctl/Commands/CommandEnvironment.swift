@@ -47,12 +47,30 @@ struct CommandEnvironment: Sendable {
                     project: firestore.project, database: firestore.database, endpoint: firestore.endpoint.url),
                 http: try await client(
                     credentials: firestore.credentials, endpoint: firestore.endpoint, scopes: FirestoreSource.scopes))
+        case .postgres(let database):
+            if let file = database.credentials { try CredentialsFile.check(file) }
+            var settings = PostgresSource.Configuration(
+                url: database.url.secret.exposed, location: database.url.safeURL,
+                secrets: database.url.passwords.map(\.exposed))
+            settings.passwordFile = database.credentials
+            settings.statementTimeout = database.statementTimeout
+            settings.lockTimeout = database.lockTimeout
+            return PostgresSource(settings)
+        case .mysql(let database):
+            if let file = database.credentials { try CredentialsFile.check(file) }
+            var settings = MySQLSource.Configuration(
+                url: database.url.secret.exposed, location: database.url.safeURL,
+                secrets: database.url.passwords.map(\.exposed))
+            settings.optionFile = database.credentials
+            settings.statementTimeout = database.statementTimeout
+            settings.lockTimeout = database.lockTimeout
+            return MySQLSource(settings)
         case .files(let files):
             return FilesSource(store: try await objectStore(files, of: stream))
         default:
             throw Failure.config(
                 "The stream \(stream.name) reads from a source of the type \(source.kind.rawValue), which this version can't read.",
-                hint: "This version reads firestore and files.")
+                hint: "This version reads firestore, postgres, mysql and files.")
         }
     }
 
