@@ -293,6 +293,7 @@ extension TableShipper {
             recover()
         } else if verdict.advice != .proceed, verdict.advice != .split, verdict.advice != .cancelled {
             failures += 1
+            failsForMetadata = verdict.advice == .lookAtTable
             fail(.insert, verdict.error ?? "only passing refusals of single rows")
         }
         plan(after: verdict, answer, &decision)
