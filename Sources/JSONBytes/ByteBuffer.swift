@@ -2,81 +2,97 @@
 ///
 /// One owner at a time: the buffer is not `Sendable`. `removeAll()` keeps the memory, so that one buffer serves a whole stream of rows.
 package final class ByteBuffer {
-    package private(set) var base: UnsafeMutablePointer<UInt8>
-    package private(set) var count = 0
-    package private(set) var capacity: Int
-
-    package init(capacity: Int = 4096) {
-        self.capacity = max(capacity, 64)
-        base = UnsafeMutablePointer<UInt8>.allocate(capacity: self.capacity)
+    @usableFromInline
+    struct State {
+        @usableFromInline var base: UnsafeMutablePointer<UInt8>
+        @usableFromInline var count: Int
+        @usableFromInline var capacity: Int
     }
 
-    deinit { base.deallocate() }
+    // Behind a pointer that this object alone owns: stored properties of a class would cost a run-time check of exclusive access for every
+    // byte appended.
+    @usableFromInline let state: UnsafeMutablePointer<State>
+
+    @inlinable package var base: UnsafeMutablePointer<UInt8> { state.pointee.base }
+    @inlinable package var count: Int { state.pointee.count }
+    /// Bytes of memory held.
+    package var capacity: Int { state.pointee.capacity }
+
+    package init(capacity: Int = 4096) {
+        let capacity = max(capacity, 64)
+        state = UnsafeMutablePointer<State>.allocate(capacity: 1)
+        state.initialize(
+            to: State(base: UnsafeMutablePointer<UInt8>.allocate(capacity: capacity), count: 0, capacity: capacity))
+    }
+
+    deinit {
+        state.pointee.base.deallocate()
+        state.deallocate()
+    }
 
     /// Valid until the next append; lent, never stored.
-    package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+    @inlinable package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     package var array: [UInt8] { [UInt8](bytes) }
 
     /// For messages and tests; invalid UTF-8 is repaired, so never for data.
     package var string: String { String(decoding: bytes, as: UTF8.self) }
 
+    @inlinable
     package func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the buffer")
         return UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
     }
 
-    package func removeAll() { count = 0 }
+    @inlinable package func removeAll() { state.pointee.count = 0 }
 
     /// Shortens the buffer; a count beyond the present one changes nothing.
-    package func truncate(to newCount: Int) { count = min(count, max(0, newCount)) }
+    package func truncate(to newCount: Int) { state.pointee.count = min(count, max(0, newCount)) }
 
     /// Drops bytes at the front and moves the rest down. O(remaining bytes).
     package func removeFirst(_ dropped: Int) {
         precondition(dropped >= 0 && dropped <= count, "more than there is")
         base.update(from: base + dropped, count: count - dropped)
-        count -= dropped
+        state.pointee.count -= dropped
     }
 
     /// Gives back memory that one unusually large value took.
     package func shrink(to limit: Int) {
-        guard capacity > limit, count <= limit else { return }
-        let smaller = UnsafeMutablePointer<UInt8>.allocate(capacity: limit)
-        smaller.update(from: base, count: count)
-        base.deallocate()
-        base = smaller
-        capacity = limit
+        guard state.pointee.capacity > limit, count <= limit else { return }
+        move(toCapacity: limit)
     }
 
-    @inline(__always)
-    package func reserve(_ more: Int) {
-        if count + more > capacity { grow(more) }
-    }
-
-    @inline(never)
-    private func grow(_ more: Int) {
-        let larger = max(capacity * 2, count + more)
-        let moved = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+    private func move(toCapacity capacity: Int) {
+        let moved = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
         moved.update(from: base, count: count)
         base.deallocate()
-        base = moved
-        capacity = larger
+        state.pointee.base = moved
+        state.pointee.capacity = capacity
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
+    package func reserve(_ more: Int) {
+        if state.pointee.count + more > state.pointee.capacity { grow(more) }
+    }
+
+    @inline(never) @usableFromInline
+    func grow(_ more: Int) { move(toCapacity: max(state.pointee.capacity * 2, count + more)) }
+
+    @inlinable @inline(__always)
     package func append(_ byte: UInt8) {
         reserve(1)
-        base[count] = byte
-        count += 1
+        state.pointee.base[state.pointee.count] = byte
+        state.pointee.count += 1
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package func append(_ source: UnsafePointer<UInt8>, count length: Int) {
         reserve(length)
-        (base + count).update(from: source, count: length)
-        count += length
+        (state.pointee.base + state.pointee.count).update(from: source, count: length)
+        state.pointee.count += length
     }
 
+    @inlinable
     package func append(_ source: UnsafeRawBufferPointer) {
         guard let start = source.baseAddress, !source.isEmpty else { return }
         append(start.assumingMemoryBound(to: UInt8.self), count: source.count)
@@ -84,6 +100,7 @@ package final class ByteBuffer {
 
     package func append(_ source: [UInt8]) { source.withUnsafeBytes { append($0) } }
 
+    @inlinable
     package func append(_ text: StaticString) { append(text.utf8Start, count: text.utf8CodeUnitCount) }
 
     package func append(_ text: String) {

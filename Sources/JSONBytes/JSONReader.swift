@@ -15,11 +15,11 @@ package struct JSONReader {
         self.at = at
     }
 
-    package var isAtEnd: Bool { at >= end }
+    @inlinable package var isAtEnd: Bool { at >= end }
 
     // MARK: Structure
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func skipWhitespace() {
         while at < end {
             let byte = base[at]
@@ -29,21 +29,21 @@ package struct JSONReader {
     }
 
     /// The next significant byte, not consumed.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func peek() throws(JSONSyntaxError) -> UInt8 {
         skipWhitespace()
         guard at < end else { throw JSONSyntaxError(.endOfInput, at: at) }
         return base[at]
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func expect(_ byte: UInt8) throws(JSONSyntaxError) {
         guard try peek() == byte else { throw JSONSyntaxError(.unexpectedByte, at: at) }
         at += 1
     }
 
     /// Consumes `byte` if it is next.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func consume(_ byte: UInt8) throws(JSONSyntaxError) -> Bool {
         guard try peek() == byte else { return false }
         at += 1
@@ -51,7 +51,7 @@ package struct JSONReader {
     }
 
     /// After an element: true at a comma (consumed), false at `close` (consumed).
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func hasNextElement(closing close: UInt8) throws(JSONSyntaxError) -> Bool {
         let byte = try peek()
         if byte == UInt8(ascii: ",") {
@@ -64,30 +64,34 @@ package struct JSONReader {
     }
 
     /// Consumes `{` or `[` and, if the container is empty, its end. False for an empty one.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func enter(_ open: UInt8, closing close: UInt8) throws(JSONSyntaxError) -> Bool {
         try expect(open)
         return try !consume(close)
     }
 
+    @inlinable @inline(__always)
     package mutating func enterObject() throws(JSONSyntaxError) -> Bool {
         try enter(UInt8(ascii: "{"), closing: UInt8(ascii: "}"))
     }
 
+    @inlinable @inline(__always)
     package mutating func enterArray() throws(JSONSyntaxError) -> Bool {
         try enter(UInt8(ascii: "["), closing: UInt8(ascii: "]"))
     }
 
+    @inlinable @inline(__always)
     package mutating func hasNextMember() throws(JSONSyntaxError) -> Bool {
         try hasNextElement(closing: UInt8(ascii: "}"))
     }
 
+    @inlinable @inline(__always)
     package mutating func hasNextItem() throws(JSONSyntaxError) -> Bool {
         try hasNextElement(closing: UInt8(ascii: "]"))
     }
 
     /// A member's name and its colon.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func readKey() throws(JSONSyntaxError) -> JSONStringToken {
         let key = try readString()
         try expect(UInt8(ascii: ":"))
@@ -192,17 +196,18 @@ package struct JSONReader {
 
     // MARK: Text
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package func raw(_ token: JSONStringToken) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + token.start, count: token.end - token.start)
     }
 
+    @inlinable
     package func raw(_ token: JSONNumberToken) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + token.start, count: token.end - token.start)
     }
 
     /// True if the string's content, escapes decoded, is `text` (which must be ASCII without escapes).
-    @inline(__always)
+    @inlinable @inline(__always)
     package func matches(_ token: JSONStringToken, _ text: StaticString) -> Bool {
         let length = text.utf8CodeUnitCount
         guard token.isPlain, token.end - token.start == length else { return false }

@@ -10,29 +10,43 @@ struct FirestoreCollection: Sendable, Equatable {
     /// For a pattern, the collection at the top: only `collection/*/collectionID` belongs to the stream.
     var patternRoot: String?
 
+    /// What `from` may look like, for messages.
+    static let forms =
+        "Forms: memos, a subcollection users/alice/orders, a collection group **/orders, or a pattern users/*/orders."
+
     /// - Throws: `ExtractError` of kind `.configuration`.
     init(parsing from: String) throws {
-        let segments = from.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        func refuse(_ reason: String) -> ExtractError {
-            ExtractError(
-                .configuration, "from: \"\(from)\" is no Firestore collection: \(reason)",
-                hint: "use memos, users/alice/orders, **/orders for a collection group, or users/*/orders")
+        if let problem = Self.problem(with: from) {
+            throw ExtractError(
+                .configuration, "from: \(problem), so it is no Firestore collection", hint: Self.forms)
         }
-        guard !segments.contains(where: \.isEmpty) else { throw refuse("a part of the path is empty") }
-        guard let last = segments.last, last != "*", last != "**" else { throw refuse("it must end in a collection") }
-        collectionID = last
-        if segments.count == 2, segments[0] == "**" {
+        let segments = from.split(separator: "/").map(String.init)
+        collectionID = segments[segments.count - 1]
+        if segments[0] == "**" {
             (parent, isGroup, patternRoot) = ("", true, nil)
-        } else if segments.count == 3, segments[1] == "*" {
-            guard segments[0] != "*", segments[0] != "**" else { throw refuse("only the middle part may be a *") }
+        } else if segments.contains("*") {
             (parent, isGroup, patternRoot) = ("", true, segments[0])
         } else {
-            guard segments.count % 2 == 1 else { throw refuse("it names a document, not a collection") }
-            guard !segments.contains("*"), !segments.contains("**") else {
-                throw refuse("* and ** are allowed in users/*/orders and **/orders only")
-            }
             (parent, isGroup, patternRoot) = (segments.dropLast().joined(separator: "/"), false, nil)
         }
+    }
+
+    /// Why a `from` can't be read; nil for a good one.
+    static func problem(with path: String) -> String? {
+        let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+        if segments.contains("") { return "\"\(path)\" has an empty part" }
+        if segments.contains(where: { $0.contains("*") }) {
+            let isGroup = segments.count == 2 && segments[0] == "**" && !segments[1].contains("*")
+            let isPattern =
+                segments.count == 3 && segments[1] == "*" && !segments[0].contains("*") && !segments[2].contains("*")
+            if !isGroup, !isPattern { return "\"\(path)\" is a pattern that can't be read" }
+        } else if segments.count.isMultiple(of: 2) {
+            return "\"\(path)\" names a document, not a collection: it has \(segments.count) parts"
+        }
+        for segment in segments where segment == "." || segment == ".." {
+            return "\"\(path)\" has the part \"\(segment)\", which Firestore doesn't allow"
+        }
+        return nil
     }
 
     /// True if a document of the query's answer (its path below the database) belongs to the stream.

@@ -26,6 +26,8 @@ final class FirestoreNormalizer {
     private let name = ByteBuffer(capacity: 256)
     private let sorting = ByteBuffer(capacity: 1 << 12)
     private var values: ByteBuffer { page.values }
+    /// Members of the maps that are open, the innermost's last.
+    private var members: [Member] = []
 
     /// The field whose value is wanted beside the row (the watermark's), if any, and what was found.
     private let watchedField: [UInt8]?
@@ -79,18 +81,19 @@ final class FirestoreNormalizer {
         return type
     }
 
-    private func readTopLevel(kind: JSONStringToken, _ reader: inout JSONReader) throws -> ValueType {
-        if reader.matches(kind, "arrayValue") || reader.matches(kind, "mapValue") {
+    private func readTopLevel(kind token: JSONStringToken, _ reader: inout JSONReader) throws -> ValueType {
+        switch FirestoreValueKind(token, reader) {
+        case .array:
             nested.removeAll()
-            if reader.matches(kind, "arrayValue") {
-                try writeArray(&reader, depth: 0)
-            } else {
-                try writeMap(&reader, depth: 0)
-            }
+            try writeArray(&reader, depth: 0)
             values.appendJSONString(nested.bytes)
             return nestedType
-        }
-        if reader.matches(kind, "geoPointValue") {
+        case .map:
+            nested.removeAll()
+            try writeMap(&reader, depth: 0)
+            values.appendJSONString(nested.bytes)
+            return nestedType
+        case .geoPoint:
             let point = try readGeoPoint(&reader)
             values.append("\"POINT(")
             values.append(point.longitude.description)
@@ -98,31 +101,28 @@ final class FirestoreNormalizer {
             values.append(point.latitude.description)
             values.append(")\"")
             return .geography
+        case let kind: return try writeScalar(kind, token, &reader, to: values)
         }
-        return try writeScalar(kind: kind, &reader, to: values)
     }
 
     // MARK: Scalars
 
     private func writeScalar(
-        kind: JSONStringToken, _ reader: inout JSONReader, to target: ByteBuffer
+        _ kind: FirestoreValueKind?, _ token: JSONStringToken, _ reader: inout JSONReader, to target: ByteBuffer
     ) throws -> ValueType {
-        if reader.matches(kind, "stringValue") {
-            let text = try reader.readString()
-            target.appendNormalizedString(reader.raw(text), isPlain: text.isPlain, scratch: decoded)
+        switch kind {
+        case .string:
+            try writeText(&reader, to: target)
             return .string
-        }
-        if reader.matches(kind, "integerValue") { return try writeInteger(&reader, to: target) }
-        if reader.matches(kind, "timestampValue") {
+        case .integer: return try writeInteger(&reader, to: target)
+        case .timestamp:
             let moment = try readTimestamp(&reader)
             target.append(UInt8(ascii: "\""))
             target.append(moment)
             target.append(UInt8(ascii: "\""))
             return .timestamp
-        }
-        if reader.matches(kind, "booleanValue") {
-            let isTrue = try reader.peek() == UInt8(ascii: "t")
-            if isTrue {
+        case .boolean:
+            if try reader.peek() == UInt8(ascii: "t") {
                 try reader.readLiteral("true")
                 target.append("true")
             } else {
@@ -130,12 +130,10 @@ final class FirestoreNormalizer {
                 target.append("false")
             }
             return .bool
-        }
-        if reader.matches(kind, "doubleValue") {
+        case .double:
             try writeDouble(try readDouble(&reader), to: target)
             return .float64
-        }
-        if reader.matches(kind, "nullValue") {
+        case .null:
             // Google's JSON mapping writes null; its older form is the enum's name.
             if try reader.peek() == UInt8(ascii: "n") {
                 try reader.readLiteral("null")
@@ -144,17 +142,20 @@ final class FirestoreNormalizer {
             }
             target.append("null")
             return .null
-        }
-        if reader.matches(kind, "referenceValue") {
+        case .reference:
             try writeReference(&reader, to: target)
             return .string
-        }
-        if reader.matches(kind, "bytesValue") {
-            let text = try reader.readString()
-            target.appendNormalizedString(reader.raw(text), isPlain: text.isPlain, scratch: decoded)
+        case .bytes:
+            try writeText(&reader, to: target)
             return .bytes
+        case .array, .map, .geoPoint, nil:
+            throw MalformedValue(reason: "a value of the unknown type \(reader.string(token))", offset: token.start)
         }
-        throw MalformedValue(reason: "a value of the unknown type \(reader.string(kind))", offset: kind.start)
+    }
+
+    private func writeText(_ reader: inout JSONReader, to target: ByteBuffer) throws {
+        let text = try reader.readString()
+        target.appendNormalizedString(reader.raw(text), isPlain: text.isPlain, scratch: decoded)
     }
 
     private func writeInteger(_ reader: inout JSONReader, to target: ByteBuffer) throws -> ValueType {
@@ -249,20 +250,18 @@ final class FirestoreNormalizer {
             throw MalformedValue(reason: "values nested too deeply", offset: reader.at)
         }
         guard try reader.enterObject() else { throw MalformedValue(reason: "a value without type", offset: reader.at) }
-        let kind = try reader.readKey()
-        if reader.matches(kind, "mapValue") {
-            try writeMap(&reader, depth: depth + 1)
-        } else if reader.matches(kind, "arrayValue") {
-            try writeArray(&reader, depth: depth + 1)
-        } else if reader.matches(kind, "geoPointValue") {
+        let token = try reader.readKey()
+        switch FirestoreValueKind(token, reader) {
+        case .map: try writeMap(&reader, depth: depth + 1)
+        case .array: try writeArray(&reader, depth: depth + 1)
+        case .geoPoint:
             let point = try readGeoPoint(&reader)
             nested.append("{\"latitude\":")
             nested.append(point.latitude.description)
             nested.append(",\"longitude\":")
             nested.append(point.longitude.description)
             nested.append(UInt8(ascii: "}"))
-        } else {
-            _ = try writeScalar(kind: kind, &reader, to: nested)
+        case let kind: _ = try writeScalar(kind, token, &reader, to: nested)
         }
         guard try !reader.hasNextMember() else {
             throw MalformedValue(reason: "a value with two types", offset: reader.at)
@@ -290,47 +289,53 @@ final class FirestoreNormalizer {
     /// Members are written as they come and put into byte order of their names where they were not.
     private func writeMap(_ reader: inout JSONReader, depth: Int) throws {
         let start = nested.count
+        let first = members.count
+        defer { members.removeLast(members.count - first) }
         nested.append(UInt8(ascii: "{"))
-        var members: [Member] = []
         var isVector = false
+        var isSorted = true
         if try enterOnlyMember("fields", &reader) {
             if try reader.enterObject() {
                 repeat {
                     let key = try reader.readKey()
+                    if members.count > first { nested.append(UInt8(ascii: ",")) }
                     let memberStart = nested.count
                     nested.appendNormalizedString(reader.raw(key), isPlain: key.isPlain, scratch: decoded)
                     let nameEnd = nested.count
+                    var member = Member(
+                        name: key.isPlain ? nil : decoded.array, nameRange: memberStart + 1..<nameEnd - 1,
+                        end: nameEnd, isVectorValue: reader.matches(key, "value"))
                     nested.append(UInt8(ascii: ":"))
                     try writeNested(&reader, depth: depth)
-                    let isType = reader.matches(key, "__type__")
-                    if isType, nested.bytes(nameEnd + 1..<nested.count).elementsEqual("\"__vector__\"".utf8) {
-                        isVector = true
+                    member.end = nested.count
+                    if reader.matches(key, "__type__") {
+                        isVector = nested.bytes(nameEnd + 1..<nested.count).elementsEqual("\"__vector__\"".utf8)
                     }
-                    members.append(
-                        Member(
-                            name: key.isPlain ? nil : Array(unescaped(reader.raw(key), isPlain: false, in: decoded)),
-                            nameRange: memberStart + 1..<nameEnd - 1, start: memberStart, end: nested.count,
-                            isVectorValue: reader.matches(key, "value")))
+                    if isSorted, members.count > first { isSorted = precedes(members[members.count - 1], member) }
+                    members.append(member)
                 } while try reader.hasNextMember()
             }
             guard try !reader.hasNextMember() else {
                 throw MalformedValue(reason: "a map with an unknown member", offset: reader.at)
             }
         }
-        if isVector, let value = members.first(where: \.isVectorValue) {
+        nested.append(UInt8(ascii: "}"))
+        if isVector, let value = members[first...].first(where: \.isVectorValue) {
             replace(from: start, with: value.nameRange.upperBound + 2..<value.end)
-            return
+        } else if !isSorted {
+            arrange(members[first...].sorted(by: precedes), from: start)
         }
-        arrange(members, from: start)
     }
 
+    /// A member of the map that is being written.
     private struct Member {
         /// The decoded name where it differs from the written one.
         var name: [UInt8]?
         var nameRange: Range<Int>
-        var start: Int
         var end: Int
         var isVectorValue: Bool
+        /// Where the name's quote stands.
+        var start: Int { nameRange.lowerBound - 1 }
     }
 
     private func precedes(_ left: Member, _ right: Member) -> Bool {
@@ -342,21 +347,16 @@ final class FirestoreNormalizer {
         return leftName.lexicographicallyPrecedes(rightName)
     }
 
-    /// Rewrites the members behind `{` in order, with commas between them, and closes the object.
-    private func arrange(_ members: [Member], from start: Int) {
-        guard !members.isEmpty else {
-            nested.append(UInt8(ascii: "}"))
-            return
-        }
-        let ordered = members.sorted(by: precedes)
+    /// Writes the object that begins at `start` anew with its members in this order.
+    private func arrange(_ ordered: [Member], from start: Int) {
         sorting.removeAll()
         for (index, member) in ordered.enumerated() {
-            if index > 0 { sorting.append(UInt8(ascii: ",")) }
+            sorting.append(index == 0 ? UInt8(ascii: "{") : UInt8(ascii: ","))
             sorting.append(nested.bytes(member.start..<member.end))
         }
-        nested.truncate(to: start + 1)
+        sorting.append(UInt8(ascii: "}"))
+        nested.truncate(to: start)
         nested.append(sorting)
-        nested.append(UInt8(ascii: "}"))
     }
 
     private func replace(from start: Int, with range: Range<Int>) {
@@ -401,27 +401,5 @@ final class FirestoreNormalizer {
             return .string(Array(unescaped(ahead.raw(text), isPlain: text.isPlain, in: decoded)))
         }
         return .other
-    }
-}
-
-extension Int64 {
-    /// A decimal integer with an optional minus sign and nothing else.
-    init?(decimal text: UnsafeRawBufferPointer) {
-        var index = 0
-        let isNegative = text.first == UInt8(ascii: "-")
-        if isNegative { index = 1 }
-        guard index < text.count, text.count - index <= 19 else { return nil }
-        var value: Int64 = 0
-        while index < text.count {
-            let digit = text[index] &- 0x30
-            guard digit < 10 else { return nil }
-            let (product, overflowed) = value.multipliedReportingOverflow(by: 10)
-            let step = isNegative ? -Int64(digit) : Int64(digit)
-            let (sum, overflowedAgain) = product.addingReportingOverflow(step)
-            guard !overflowed, !overflowedAgain else { return nil }
-            value = sum
-            index += 1
-        }
-        self = value
     }
 }

@@ -34,6 +34,12 @@ package struct FirestoreSource: CheckableSource {
         location = "firestore \(database)"
     }
 
+    /// Why a stream's `from` can't be read; nil for a good one.
+    package static func problem(withFrom from: String) -> String? { FirestoreCollection.problem(with: from) }
+
+    /// What `from` may look like, for messages.
+    package static var formsOfFrom: String { FirestoreCollection.forms }
+
     package func validate(_ stream: ExtractRequest) throws {
         guard let from = stream.from else {
             throw ExtractError(

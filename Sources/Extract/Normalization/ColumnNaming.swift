@@ -27,6 +27,9 @@ package enum ColumnNaming {
         return text.prefix(291) + "_" + digest.prefix(8)
     }
 
+    /// True for a name that BigQuery's strict rule allows as it is.
+    package static func isValid(_ name: String) -> Bool { !name.isEmpty && sanitized(name) == name }
+
     /// `base`, or `base_2`, `base_3` ... until `isTaken` (asked with the lower-case name) is false.
     package static func unique(_ base: String, isTaken: (String) -> Bool) -> String {
         guard isTaken(base.lowercased()) else { return base }

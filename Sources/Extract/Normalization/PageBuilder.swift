@@ -93,6 +93,9 @@ final class PageBuilder {
     private var order: [Int32] = []
     private var orderedFields: [Int32] = []
     private var shapes: [ShapeKey: String] = [:]
+    /// The last record's shape, and its number in the batch that is being filled.
+    private var lastKey = ShapeKey(metadata: 0, columns: [])
+    private var lastShape: Int32?
 
     init(
         fields: FieldTable, frame: RowFrame, insertIDs: InsertIDMaker, lastExtractedAt: Timestamp,
@@ -170,6 +173,7 @@ final class PageBuilder {
     /// Appends one row for each record to the batch. Fields new in this page have their columns afterwards.
     func assemble(into batch: RowBatch) {
         nameNewFields()
+        lastShape = nil
         for record in records { assemble(record, into: batch) }
         row.shrink(to: 1 << 20)
     }
@@ -200,7 +204,7 @@ final class PageBuilder {
                 appendMembers(of: record, to: row)
             }
             var attributes = RowBatch.Attributes(
-                shape: batch.shapeNumber(for: shape(of: record)), extractedAt: extractedAt)
+                shape: shapeNumber(of: record, in: batch), extractedAt: extractedAt)
             attributes.operation = record.operation
             attributes.mayRepeat = record.mayRepeat
             attributes.rejection = record.rejection
@@ -333,22 +337,41 @@ final class PageBuilder {
     @inline(__always)
     private func rank(_ slot: Int32) -> Int32 { fields.fields[Int(slots[Int(slot)].field)].rank }
 
-    private func shape(of record: Record) -> String {
-        var key = ShapeKey(metadata: frame.metadata(of: record), columns: [])
-        key.columns.reserveCapacity(order.count)
+    /// The number of the record's shape within the batch. Neighbours mostly share it: then nothing is looked up.
+    private func shapeNumber(of record: Record, in batch: RowBatch) -> Int32 {
+        let metadata = frame.metadata(of: record)
+        if let lastShape, lastKey.metadata == metadata, lastKey.columns.count == order.count {
+            var index = 0
+            while index < order.count {
+                let slot = slots[Int(order[index])]
+                let column = lastKey.columns[index]
+                guard column.field == slot.field, column.type == slot.type else { break }
+                index += 1
+            }
+            if index == order.count { return lastShape }
+        }
+        lastKey.metadata = metadata
+        lastKey.columns.removeAll(keepingCapacity: true)
         for index in order {
             let slot = slots[Int(index)]
-            key.columns.append(ShapeKey.Column(field: slot.field, type: slot.type))
+            lastKey.columns.append(ShapeKey.Column(field: slot.field, type: slot.type))
         }
-        if let known = shapes[key] { return known }
+        let number = batch.shapeNumber(for: shape(of: record))
+        lastShape = number
+        return number
+    }
+
+    /// The definition of the shape in `lastKey`.
+    private func shape(of record: Record) -> String {
+        if let known = shapes[lastKey] { return known }
         var lines = frame.shapeLines(of: record)
-        for column in key.columns {
+        for column in lastKey.columns {
             let untyped = record.isUntyped && column.type != .null ? "?" : ""
             lines.append("\(fields.fields[Int(column.field)].column)\t\(untyped)\(column.type.rawValue)\t")
         }
         let definition = lines.joined(separator: "\n")
         if shapes.count > 10_000 { shapes.removeAll() }
-        shapes[key] = definition
+        shapes[lastKey] = definition
         return definition
     }
 }

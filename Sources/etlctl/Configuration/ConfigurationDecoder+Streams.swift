@@ -1,3 +1,5 @@
+import Extract
+
 extension ConfigurationDecoder {
     func decodeStreams(
         _ section: ConfigurationSection, sources: [String: SourceConfiguration]
@@ -76,8 +78,8 @@ extension ConfigurationDecoder {
         case (nil, let query?):
             return .query(query)
         case (let from?, nil):
-            if kind == .firestore, let problem = FirestorePath.problem(with: from) {
-                throw section.failure(Key.Stream.from, problem, hint: FirestorePath.forms)
+            if kind == .firestore, let problem = FirestoreSource.problem(withFrom: from) {
+                throw section.failure(Key.Stream.from, problem, hint: FirestoreSource.formsOfFrom)
             }
             return .from(from)
         case (nil, nil):
@@ -85,7 +87,7 @@ extension ConfigurationDecoder {
             throw reader.failure(
                 at: section.path, line: section.line,
                 "the key \"from\"\(queryable ? " (or \"query\")" : "") is missing",
-                hint: kind == .firestore ? FirestorePath.forms : nil)
+                hint: kind == .firestore ? FirestoreSource.formsOfFrom : nil)
         }
     }
 

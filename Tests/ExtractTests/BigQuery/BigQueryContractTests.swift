@@ -1,5 +1,6 @@
 import Extract
 import JSONBytes
+import Sandbox
 import Spool
 import TestSupport
 import Testing
