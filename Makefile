@@ -1,8 +1,9 @@
 # Two commands are all a new machine needs: `make demo` and `make test`. Both install the Debian packages they miss.
 
-BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev pkg-config
+BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev \
+	libpq-dev libmariadb-dev libzstd-dev libsnappy-dev liblz4-dev libbrotli-dev pkg-config
 RUN_PACKAGES := ca-certificates curl procps util-linux
-TEST_PACKAGES := python3 openssl sqlite3
+TEST_PACKAGES := python3 python3-venv openssl sqlite3 postgresql mariadb-server
 SWIFT_FORMAT_PATHS := Package.swift Sources Tests
 
 .PHONY: demo test build release lint format packages clean

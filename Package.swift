@@ -27,7 +27,15 @@ let rooms: [Target] = [
         dependencies: ["JSONBytes", "CCurl", "COpenSSL"],
         exclude: ["CCurl", "COpenSSL"],
         swiftSettings: settings),
-    .target(name: "Extract", dependencies: ["JSONBytes", "Spool", "Transport"], swiftSettings: settings),
+    .target(
+        name: "Extract",
+        dependencies: [
+            "JSONBytes", "Spool", "Transport", "CLibpq", "CMariaDB", "CZlib", "CZstd", "CSnappy", "CLZ4", "CBrotli",
+        ],
+        exclude: [
+            "Postgres/CLibpq", "MySQL/CMariaDB", "Files/CZstd", "Files/CSnappy", "Files/CLZ4", "Files/CBrotli",
+        ],
+        swiftSettings: settings),
     .target(
         name: "Ship",
         dependencies: ["JSONBytes", "Spool", "Transport", "CDeflate"],
@@ -64,6 +72,21 @@ let systemLibraries: [Target] = [
     .systemLibrary(
         name: "CZlib", path: "Sources/Spool/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(
+        name: "CLibpq", path: "Sources/Extract/Postgres/CLibpq", pkgConfig: "libpq",
+        providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(
+        name: "CMariaDB", path: "Sources/Extract/MySQL/CMariaDB", pkgConfig: "libmariadb",
+        providers: [.apt(["libmariadb-dev"])]),
+    .systemLibrary(
+        name: "CZstd", path: "Sources/Extract/Files/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(
+        name: "CSnappy", path: "Sources/Extract/Files/CSnappy", providers: [.apt(["libsnappy-dev"])]),
+    .systemLibrary(
+        name: "CLZ4", path: "Sources/Extract/Files/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(
+        name: "CBrotli", path: "Sources/Extract/Files/CBrotli", pkgConfig: "libbrotlidec",
+        providers: [.apt(["libbrotli-dev"])]),
+    .systemLibrary(
         name: "CDeflate", path: "Sources/Ship/CDeflate", pkgConfig: "libdeflate",
         providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(
@@ -83,7 +106,8 @@ let tests: [Target] = [
     .testTarget(
         name: "TransportTests", dependencies: ["Transport", "TestSupport", "COpenSSL"], swiftSettings: settings),
     .testTarget(
-        name: "ExtractTests", dependencies: ["Extract", "Spool", "Transport", "JSONBytes", "TestSupport"],
+        name: "ExtractTests",
+        dependencies: ["Extract", "Spool", "Transport", "JSONBytes", "Sandbox", "TestSupport"],
         swiftSettings: settings),
     .testTarget(
         name: "ShipTests", dependencies: ["Ship", "Spool", "Sandbox", "Transport", "JSONBytes", "TestSupport"],

@@ -26,8 +26,22 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
     package var hint: String?
     /// How long the source asked to be left alone.
     package var retryAfter: Duration?
+    /// True if the run has done all it can: the next one begins anew instead of continuing it.
+    var endsRun = false
     /// True for a snapshot time that the source does not serve any more.
     var isExpiredReadTime = false
+    /// What became of the query job whose rows were read.
+    var queryJob: QueryJobTrouble?
+
+    /// Why a query job's rows can't be had, and what helps.
+    enum QueryJobTrouble: Sendable {
+        /// Nobody knows the job any more: another one will do.
+        case lost
+        /// It failed through no fault of its own: another one, later.
+        case failed
+        /// Its rows are too many to be sorted: another one without an order.
+        case tooLargeToSort
+    }
 
     package init(_ kind: Kind, _ description: String, hint: String? = nil) {
         self.kind = kind
@@ -37,7 +51,7 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
 
     package var isTransient: Bool { kind == .unavailable && !isFinal }
     /// True for a source that can't be reached and won't be by trying again, such as one whose certificate is refused.
-    private var isFinal = false
+    var isFinal = false
 
     /// Translates what the transport reports; other errors are passed on.
     static func translating(_ error: any Error, reading subject: String) -> any Error {

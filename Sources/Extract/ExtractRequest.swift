@@ -39,6 +39,9 @@ package struct ExtractRequest: Sendable {
     /// The destination's endpoint; loopback endpoints are all spelt alike.
     package var endpoint: String
 
+    /// How objects are read; only files streams look at it.
+    package var files = FilesRequest()
+
     /// What the stream's position belongs to; kept with it and compared as text.
     package var identity: String
     /// What decides the form of rows besides the position; a difference from the last run is worth a warning.

@@ -14,6 +14,8 @@ package struct ExtractResult: Sendable {
     package var mode: ReadMode
     package var status: Status
     package var counters = RunCounters()
+    /// Rows spooled as rejected at once.
+    package var rejected = 0
     package var watermark: String?
     package var warnings: [ExtractWarning] = []
     package var error: (any Error)?
@@ -72,8 +74,11 @@ package struct Extractor: Sendable {
             table: stream.table, identity: stream.identity)
         var state = try await store.openStream(definition)
         let isNewGeneration = state.generation != stream.generation
-        let continues = state.unfinishedRun != nil && !options.restarts && !isNewGeneration
-        if state.watermark != nil || state.knownVersions > 0 || continues {
+        // A run that ended before it had a position, over a wrong name perhaps, does not hold its configuration fast.
+        let isBegun = state.unfinishedRun?.position != nil || state.identity == stream.identity
+        let continues = state.unfinishedRun != nil && isBegun && !options.restarts && !isNewGeneration
+        let knowsObjects = state.objects > 0 && state.mode != ReadMode.full.rawValue
+        if state.watermark != nil || state.knownVersions > 0 || knowsObjects || continues {
             guard state.identity == stream.identity else { throw PositionMismatch(kept: state.identity) }
         }
         let run: Run
@@ -126,7 +131,7 @@ package struct Extractor: Sendable {
             result.error = error
             if error is CancellationError || (error as? ExtractError)?.kind == .noRoom { result.status = .interrupted }
             // A run that failed for good begins anew; one that was cut off goes on.
-            if let failure = error as? ExtractError, failure.kind == .massDelete { status = .failed }
+            if let failure = error as? ExtractError, failure.kind == .massDelete || failure.endsRun { status = .failed }
         }
         result.warnings = context.warnings
         result.watermark = context.watermark?.value
@@ -135,6 +140,7 @@ package struct Extractor: Sendable {
         result.counters.rowsUnchanged = context.result.unchanged
         result.counters.deletes = context.result.deletes
         result.counters.sourceReads = context.sourceReads
+        result.rejected = context.rejected.count
         let warnings = context.warnings.isEmpty ? nil : Self.json(context.warnings)
         let (run, error) = (context.run, result.error.map { "\($0)" })
         do {

@@ -19,6 +19,10 @@ package final class RunContext {
     private(set) var watermark: Watermark?
     /// Look every row up that may have been spooled before, in a temporary index over the stream's rows.
     var usesTemporaryIndex = false
+    /// A key that this run meets a second time is an error of the configuration, not another version.
+    var refusesRepeatedKeys = false
+    /// Rows that were spooled as rejected at once, and the first of them for people.
+    var rejected = RejectedRows()
     /// Read every record once, whatever the watermark says.
     let readsEverything: Bool
     /// Notes of the source about the stream, kept with the stream's position.
@@ -102,6 +106,7 @@ package final class RunContext {
         var recentFloor: [UInt8]?
         var findings: [ScanFinding] = []
         var settledFindings: [[UInt8]] = []
+        var objectsRead: [ObjectRead] = []
     }
 
     /// True when the page is large enough to be stored: bounded by rows and by bytes, so that memory stays flat.
@@ -110,6 +115,7 @@ package final class RunContext {
     /// Stores the page gathered so far and where the run stands after it, in one transaction; then empties the page.
     func commit(_ progress: Progress) async throws {
         batch.removeAll()
+        let versions = try await VersionSettlement(run: self).settle()
         page.assemble(into: batch)
         if page.clockWasBehind {
             warn(
@@ -124,6 +130,11 @@ package final class RunContext {
         commit.findings = progress.findings
         commit.settledFindings = progress.settledFindings
         commit.usesTemporaryIndex = usesTemporaryIndex
+        commit.seenKeys = versions.seenKeys
+        commit.equalRows = versions.equalRows
+        commit.unchanged = versions.unchanged
+        commit.objectRows = versions.objectRows
+        commit.objectsRead = progress.objectsRead
         commit.newColumns = page.fields.takeNewColumns()
         commit.rowsRead = uncommittedRecords
         commit.sourceReads = uncommittedReads
@@ -154,9 +165,15 @@ package final class RunContext {
         try await store.setNotes(text, stream: state.number)
     }
 
+    /// False while the spool is at its size limit and a commit would wait.
+    func hasRoom() async throws -> Bool {
+        guard options.maximumSpoolBytes > 0 else { return true }
+        return try await store.makeRoom(maximumBytes: options.maximumSpoolBytes)
+    }
+
     /// Makes the temporary index for a run that starts further back than what is known of spooled rows.
     func lookUpSpooledRows() async throws {
-        guard state.hasRows else { return }
+        guard state.hasRows || result.spooled > 0 else { return }
         if try await store.indexSpooledRows(stream: state.number) {
             warn(
                 "retired_rows",
@@ -164,6 +181,20 @@ package final class RunContext {
             )
         }
         usesTemporaryIndex = true
+    }
+}
+
+/// Rows that a run spooled as rejected at once.
+struct RejectedRows {
+    /// As many places as help to find the cause.
+    private static let placesNamed = 5
+
+    private(set) var count = 0
+    private(set) var places: [String] = []
+
+    mutating func add(_ others: [String]) {
+        count += others.count
+        places.append(contentsOf: others.prefix(max(0, Self.placesNamed - places.count)))
     }
 }
 

@@ -23,3 +23,11 @@ package protocol Source: Sendable {
     /// - Returns: false if the run was ended early by a budget and is to be continued.
     func read(_ run: RunContext) async throws -> Bool
 }
+
+/// A source that can tell what a stream would meet without reading it.
+package protocol CheckableSource: Source {
+    /// One line for `etlctl check`.
+    ///
+    /// - Throws: `ExtractError` for what an extraction would fail of.
+    func check(_ stream: ExtractRequest) async throws -> String
+}

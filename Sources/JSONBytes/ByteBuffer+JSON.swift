@@ -132,6 +132,15 @@ extension ByteBuffer {
         append(UInt8(ascii: "\""))
     }
 
+    /// Appends bytes as lower-case hexadecimal.
+    package func append(hexadecimal source: [UInt8]) {
+        for byte in source {
+            let (high, low) = (byte >> 4, byte & 15)
+            append(high < 10 ? 0x30 + high : 0x57 + high)
+            append(low < 10 ? 0x30 + low : 0x57 + low)
+        }
+    }
+
     /// Appends an integer in decimal.
     package func append(decimal value: Int64) {
         if value < 0 { append(UInt8(ascii: "-")) }

@@ -39,7 +39,8 @@ struct DamagedTable {
             var last: Int64?
             let isWhole = try read(columns, from: position, to: range.upperBound) { row in
                 // Keys out of order come from a damaged tree; what follows them can't be trusted.
-                guard row.integer(0) >= position, last.map({ $0 < row.integer(0) }) ?? true else { return false }
+                guard (position...range.upperBound).contains(row.integer(0)), last.map({ $0 < row.integer(0) }) ?? true
+                else { return false }
                 last = row.integer(0)
                 try body(row)
                 return true
@@ -58,12 +59,13 @@ struct DamagedTable {
     /// The keys that can be read.
     func keys() throws -> [Int64] {
         var keys: [Int64] = []
-        _ = try scan(key, in: Int64.min...Int64.max) { keys.append($0.integer(0)) }
+        _ = try scan(key, in: 0...Int64.max) { keys.append($0.integer(0)) }
         return keys
     }
 
     /// The first key from which on reading works again, found in O(log n) probes.
     private func nextReadable(after failed: Int64, through last: Int64) throws -> Int64? {
+        if failed == last { return nil }
         var bad = failed
         var step: Int64 = 1
         while true {
@@ -84,10 +86,8 @@ struct DamagedTable {
     }
 
     private func canRead(from first: Int64, to last: Int64) throws -> Bool {
-        var isReadable = true
-        let isWhole = try read("*", from: first, to: last, limit: 1) { _ in true }
-        if !isWhole { isReadable = false }
-        return isReadable
+        // A damaged tree may find a row that was not asked for.
+        try read("\(key), *", from: first, to: last, limit: 1) { (first...last).contains($0.integer(0)) }
     }
 
     /// False when SQLite met damage, or `body` did.

@@ -93,7 +93,7 @@ package struct RowBytes {
     package let extractedAt: Timestamp
     package let insertID: UnsafeRawBufferPointer
     package let payload: UnsafeRawBufferPointer
-    /// False if the payload does not match the checksum it was spooled with: such a row must not be sent.
+    /// False if payload, insertId, shape or moment are not what was spooled: such a row must not be sent.
     package let isIntact: Bool
     /// Attempts counted so far and the moment of the first transient refusal, for rows with a fate of their own.
     package let transientAttempts: Int

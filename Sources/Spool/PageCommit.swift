@@ -19,6 +19,17 @@ package struct PageCommit: Sendable {
     package var findings: [ScanFinding] = []
     package var settledFindings: [[UInt8]] = []
     package var lastExtractedAt: Timestamp?
+    /// Keys that were met in this run in the version that is known.
+    package var seenKeys = PackedKeys()
+    /// Records of the page that are known in their present version and have no row here.
+    package var unchanged = 0
+    /// How many equal rows without a key there are now.
+    package var equalRows: [EqualRows] = []
+
+    /// Rows without a key met in objects, counted.
+    package var objectRows: [ObjectRows] = []
+    /// Objects that have been read to their end.
+    package var objectsRead: [ObjectRead] = []
 
     package init(run: Run, rows: RowBatch) {
         self.run = run

@@ -31,6 +31,8 @@ package final class RowBatch: @unchecked Sendable {
 
     package var count: Int { entries.count }
     package var isEmpty: Bool { entries.isEmpty }
+    /// The payloads as text, for tests.
+    package var payloads: [String] { entries.map { String(decoding: storage[$0.payload], as: UTF8.self) } }
     /// Bytes held, payloads and keys together.
     package var byteCount: Int { storage.count }
 

@@ -68,6 +68,9 @@ struct RowInserter {
     private mutating func insertRow(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
         let payload = UnsafeRawBufferPointer(rebasing: storage[entry.payload])
         let shape = try shape(entry.shape)
+        let seal = RowSeal(
+            row: nextRow, shape: shape, operation: Int64(entry.operation.rawValue), extractedAt: entry.extractedAt)
+        let insertID = UnsafeRawBufferPointer(rebasing: storage[entry.insertID])
         let statement = insert.sqliteStatement
         sqlite3_reset(statement)
         sqlite3_bind_int64(statement, 1, nextRow)
@@ -75,7 +78,7 @@ struct RowInserter {
         sqlite3_bind_int64(statement, 3, shape)
         sqlite3_bind_int64(statement, 4, Int64(entry.operation.rawValue))
         sqlite3_bind_int64(statement, 5, entry.extractedAt)
-        sqlite3_bind_int64(statement, 6, SpoolStore.checksum(payload))
+        sqlite3_bind_int64(statement, 6, seal.checksum(insertID: insertID, payload: payload))
         bindText(statement, 7, storage, entry.insertID)
         bindText(statement, 8, storage, entry.id)
         bindText(statement, 9, storage, entry.payload)
@@ -111,8 +114,10 @@ struct RowInserter {
         if entry.knownVersion != nil || entry.knownChanges != nil {
             let statement = try database.cachedStatement(
                 sql: """
-                    INSERT INTO known_versions (stream_no, key, version, changes) VALUES (?1, ?2, ?3, coalesce(?4, 0))
-                    ON CONFLICT (stream_no, key) DO UPDATE SET version = excluded.version, changes = coalesce(?4, changes)
+                    INSERT INTO known_versions (stream_no, key, version, changes, seen_run)
+                    VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5)
+                    ON CONFLICT (stream_no, key) DO UPDATE
+                    SET version = excluded.version, changes = coalesce(?4, changes), seen_run = ?5
                     """)
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
@@ -123,6 +128,7 @@ struct RowInserter {
             } else {
                 sqlite3_bind_null(statement.sqliteStatement, 4)
             }
+            sqlite3_bind_int64(statement.sqliteStatement, 5, page.run.number)
             try step(statement)
         } else {
             let statement = try database.cachedStatement(

@@ -65,12 +65,15 @@ extension SpoolStore {
                 database, sql: "SELECT * FROM spooled_rows WHERE \(condition) ORDER BY row_id\(limit)",
                 arguments: arguments)
             while let row = try cursor.next() {
-                let payload: String = row["payload"]
+                // Damaged rows are shown too: what can't be read of them is empty.
+                func text(_ column: String) -> String { String.fromDatabaseValue(row[column]) ?? "" }
+                func optional(_ column: String) -> String? { String.fromDatabaseValue(row[column]) }
                 let record = RowRecord(
-                    row: RowID(row["row_id"]), stream: row["stream"], id: row["id"], insertID: row["insert_id"],
-                    state: RowState(rawValue: row["state"]) ?? .inDoubt, runID: row["run_id"], operation: row["op"],
-                    extractedAt: row["extracted_at"], deliveredAt: row["delivered_at"], attempts: row["attempts"],
-                    reason: row["reason"], message: row["message"], payload: Array(payload.utf8))
+                    row: RowID(row["row_id"]), stream: text("stream"), id: optional("id"), insertID: text("insert_id"),
+                    state: RowState(rawValue: text("state")) ?? .inDoubt, runID: text("run_id"), operation: text("op"),
+                    extractedAt: text("extracted_at"), deliveredAt: optional("delivered_at"),
+                    attempts: Int.fromDatabaseValue(row["attempts"]) ?? 0, reason: optional("reason"),
+                    message: optional("message"), payload: Array(text("payload").utf8))
                 guard try body(record) else { return }
             }
         }

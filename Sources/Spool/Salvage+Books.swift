@@ -17,15 +17,58 @@ struct SalvagedBooks {
 
     /// - Throws: `SpoolError.damaged` when the list of routes does not fit the rows.
     mutating func mend(path: String) throws {
+        for route in try SpoolStore.routes(database) { try mendEnd(of: route) }
         try removeStrangers(path: path)
+        try removeOverlaps()
         for route in try SpoolStore.routes(database) {
             try replaceLostRuns(route)
+            try reassignRuns(route)
             try accountForLostRows(route)
             try rejectRowsWithoutShape(route)
             try doubtRowsWithoutFate(route)
             try recount(route)
         }
         try closeAndRegroup()
+    }
+
+    /// The end of a route is on record twice, as the next row's number and as the count of all rows; where they differ the one that fits the
+    /// rows holds.
+    private func mendEnd(of route: Route) throws {
+        let first = route.rowRange.lowerBound.rawValue
+        guard
+            let books = try Row.fetchOne(
+                database,
+                sql: """
+                    SELECT next_row, ?1 + spooled AS counted,
+                        (SELECT max(row_id) FROM row_data WHERE row_id BETWEEN ?1 AND ?2) AS top,
+                        (SELECT max(last_row) FROM request_log q WHERE q.route = r.route AND last_row BETWEEN ?1 AND ?2) AS claimed
+                    FROM routes r WHERE route = ?3
+                    """, arguments: [first, route.rowRange.upperBound.rawValue, route.number])
+        else { return }
+        let ends = [books["next_row"] as Int64, books["counted"] as Int64].sorted()
+        let top: Int64 = books["top"] ?? (first - 1)
+        let next = ends.first { $0 > top && $0 >= first } ?? max(ends[1], first)
+        let claimed: Int64 = books["claimed"] ?? (first - 1)
+        try database.execute(
+            sql: """
+                UPDATE routes SET next_row = ?1, claimed_to = min(max(claimed_to, min(?2, ?1 - 1)), ?1 - 1) WHERE route = ?3
+                """, arguments: [next, claimed, route.number])
+    }
+
+    /// Two requests can't have the same rows; what is known of the first is then not true.
+    private func removeOverlaps() throws {
+        var earlier: (request: Int64, last: Int64)?
+        let ranges = try Row.fetchAll(
+            database,
+            sql:
+                "SELECT request_id, first_row, last_row FROM request_log WHERE first_row IS NOT NULL ORDER BY first_row"
+        )
+        for range in ranges {
+            if let earlier, earlier.last >= range["first_row"] as Int64 {
+                try database.execute(sql: "DELETE FROM request_log WHERE request_id = ?", arguments: [earlier.request])
+            }
+            earlier = (range["request_id"], range["last_row"])
+        }
     }
 
     /// Rows whose number no route has given out: the number itself was damaged. Many of them mean that the list of routes is.
@@ -48,6 +91,7 @@ struct SalvagedBooks {
                 DELETE FROM request_log WHERE route NOT IN (SELECT route FROM routes) OR state NOT IN
                     ('pending', 'sending', 'in_doubt', 'delivered', 'closed') OR (first_row IS NULL) <> (last_row IS NULL)
                     OR last_row < first_row OR first_row >> 40 <> route OR last_row >> 40 <> route
+                    OR last_row >= (SELECT next_row FROM routes r WHERE r.route = request_log.route)
                 """)
         let states = RowState.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
         try database.execute(sql: "DELETE FROM row_fates WHERE state NOT IN (\(states))")
@@ -102,6 +146,17 @@ struct SalvagedBooks {
                 sql: "UPDATE row_data SET run_no = ? WHERE row_id BETWEEN ? AND ?",
                 arguments: [database.lastInsertedRowID, first, last])
         }
+    }
+
+    /// The runs' ranges are right by now; a row that names another run than the one it lies in has a damaged number there.
+    private func reassignRuns(_ route: Route) throws {
+        let rows = try bounds(route)
+        try database.execute(
+            sql: """
+                UPDATE row_data SET run_no = u.run_no FROM run_log u
+                WHERE row_data.row_id BETWEEN ?1 AND ?2 AND u.route = ?3 AND row_data.row_id BETWEEN u.first_row AND u.last_row
+                    AND row_data.run_no <> u.run_no
+                """, arguments: [rows.lowerBound, rows.upperBound, route.number])
     }
 
     /// Finds the rows that are missing although the books don't say that they were delivered. What they say is looked up per row, whether a

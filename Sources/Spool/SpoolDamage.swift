@@ -109,6 +109,15 @@ extension SpoolStore {
         if let found = try? schema(of: database), found != expected {
             damage.file.append("its schema is not that of a spool")
         }
+        // What no checksum covers; a damaged file may not be able to tell.
+        let strays = try? Int.fetchOne(
+            database,
+            sql: """
+                SELECT count(*) FROM row_data d WHERE NOT EXISTS (
+                    SELECT 1 FROM run_log u WHERE u.run_no = d.run_no AND d.row_id BETWEEN u.first_row AND u.last_row
+                ) OR NOT EXISTS (SELECT 1 FROM shapes s WHERE s.shape = d.shape AND s.route = d.row_id >> 40)
+                """)
+        if let strays, strays > 0 { damage.file.append("\(strays) rows name a run or a shape that is not theirs") }
         let quarantined = Set(
             try DamagedTable("quarantined_rows", key: "row_id", in: database).keys())
         damage.quarantined = quarantined.count
@@ -130,10 +139,14 @@ extension SpoolStore {
             let range = route.rowRange.lowerBound.rawValue..<(next ?? route.rowRange.upperBound.rawValue)
             if range.isEmpty { continue }
             let table = DamagedTable("row_data", key: "row_id", in: database)
-            let columns = "row_id, checksum, insert_id, payload"
+            let columns = "row_id, shape, op, extracted_at, checksum, insert_id, payload"
             let gaps = try table.scan(columns, in: range.lowerBound...range.upperBound - 1) { row in
-                let payload = row.bytes(3)
-                let isIntact = checksum(payload) == row.integer(1) && payloadMatches(payload, row.bytes(2))
+                let seal = RowSeal(
+                    row: row.integer(0), shape: row.integer(1), operation: row.integer(2), extractedAt: row.integer(3))
+                let (insertID, payload) = (row.bytes(5), row.bytes(6))
+                let isIntact =
+                    seal.checksum(insertID: insertID, payload: payload) == row.integer(4)
+                    && payloadMatches(payload, insertID)
                 if !isIntact, !quarantined.contains(row.integer(0)) { add(row.integer(0), row.integer(0), .altered) }
             }
             for gap in gaps { add(gap.lowerBound, gap.upperBound, .unreadable) }

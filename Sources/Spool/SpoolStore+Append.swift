@@ -25,7 +25,8 @@ extension SpoolStore {
             try Int64.fetchOne(
                 database, sql: "SELECT next_row FROM routes WHERE route = ?", arguments: [run.route]) ?? 0
         var inserter = try RowInserter(page: page, database: database, nextRow: first)
-        let result = try inserter.insertAll()
+        var result = try inserter.insertAll()
+        result.unchanged += page.unchanged
 
         try database.cachedStatement(
             sql: """
@@ -54,6 +55,8 @@ extension SpoolStore {
                     """, arguments: [run.streamNumber, name.field, name.base, name.column])
         }
         try storeFindings(of: page, database)
+        try storeMarks(of: page, database)
+        try storeObjects(of: page, database)
         if let floor = page.recentFloor {
             try database.cachedStatement(sql: "DELETE FROM recent_ids WHERE stream_no = ? AND watermark < ?")
                 .execute(arguments: [run.streamNumber, floor.asData])
@@ -146,9 +149,27 @@ extension SpoolStore {
         return last
     }
 
-    /// CRC-32 of a payload, as stored beside it.
-    static func checksum(_ payload: UnsafeRawBufferPointer) -> Int64 {
-        Int64(crc32(0, payload.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt32(payload.count)))
+    static func checksum(_ bytes: UnsafeRawBufferPointer, continuing sum: UInt = 0) -> UInt {
+        // An empty buffer may have no address, for which zlib would start anew.
+        guard let start = bytes.baseAddress, !bytes.isEmpty else { return sum }
+        return crc32(sum, start.assumingMemoryBound(to: UInt8.self), UInt32(bytes.count))
+    }
+}
+
+/// What of a row its checksum covers beside the bytes themselves: a payload that is whole but stands under another number, shape or moment
+/// is damaged as well.
+struct RowSeal {
+    var row: Int64
+    var shape: Int64
+    var operation: Int64
+    var extractedAt: Int64
+
+    /// CRC-32 (zlib's) over the four numbers in little endian, the insertId and the payload; kept beside them.
+    func checksum(insertID: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> Int64 {
+        let numbers = (row.littleEndian, shape.littleEndian, operation.littleEndian, extractedAt.littleEndian)
+        var sum = withUnsafeBytes(of: numbers) { SpoolStore.checksum($0) }
+        sum = SpoolStore.checksum(insertID, continuing: sum)
+        return Int64(SpoolStore.checksum(payload, continuing: sum))
     }
 }
 

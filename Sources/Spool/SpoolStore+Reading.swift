@@ -32,17 +32,21 @@ extension SpoolStore {
             UnsafeRawBufferPointer(
                 start: sqlite3_column_text(raw, column), count: Int(sqlite3_column_bytes(raw, column)))
         }
-        let payload = bytes(5)
-        let isTransient = sqlite3_column_type(raw, 7) != SQLITE_NULL
+        let insertID = bytes(5)
+        let payload = bytes(6)
+        let isTransient = sqlite3_column_type(raw, 8) != SQLITE_NULL
+        let seal = RowSeal(
+            row: sqlite3_column_int64(raw, 0), shape: sqlite3_column_int64(raw, 1),
+            operation: sqlite3_column_int64(raw, 2), extractedAt: sqlite3_column_int64(raw, 3))
         return RowBytes(
-            id: RowID(sqlite3_column_int64(raw, 0)), shape: sqlite3_column_int64(raw, 1),
-            extractedAt: Timestamp(microseconds: sqlite3_column_int64(raw, 2)), insertID: bytes(4), payload: payload,
-            isIntact: checksum(payload) == sqlite3_column_int64(raw, 3),
-            transientAttempts: Int(sqlite3_column_int64(raw, 6)),
-            firstTransientAt: isTransient ? Timestamp(microseconds: sqlite3_column_int64(raw, 7)) : nil)
+            id: RowID(seal.row), shape: seal.shape, extractedAt: Timestamp(microseconds: seal.extractedAt),
+            insertID: insertID, payload: payload,
+            isIntact: seal.checksum(insertID: insertID, payload: payload) == sqlite3_column_int64(raw, 4),
+            transientAttempts: Int(sqlite3_column_int64(raw, 7)),
+            firstTransientAt: isTransient ? Timestamp(microseconds: sqlite3_column_int64(raw, 8)) : nil)
     }
 
-    private static let columns = "d.row_id, d.shape, d.extracted_at, d.checksum, d.insert_id, d.payload"
+    private static let columns = "d.row_id, d.shape, d.op, d.extracted_at, d.checksum, d.insert_id, d.payload"
 
     private static func statement(for selection: RowSelection, limit: Int, _ database: Database) throws -> Statement {
         let statement: Statement

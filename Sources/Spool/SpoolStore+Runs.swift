@@ -18,6 +18,10 @@ extension SpoolStore {
             } else {
                 try Self.abandonRuns(stream: number, database)
             }
+            let mode = try String.fetchOne(
+                database, sql: "SELECT mode FROM stream_defs WHERE stream_no = ?", arguments: [number])
+            // A snapshot's rows have other ids: what it read is new to the other modes.
+            if mode != definition.mode { try Self.forgetObjects(stream: number, database) }
             let route = try Self.route(for: definition, streamNumber: number, database)
             try database.execute(
                 sql: """
@@ -68,6 +72,8 @@ extension SpoolStore {
                 arguments: [status.rawValue, Timestamp.now().microseconds, warnings, error, run.number])
             guard database.changesCount == 1, status != .interrupted, status != .running else { return }
             try database.execute(sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [run.streamNumber])
+            try database.execute(sql: "DELETE FROM equal_rows WHERE stream_no = ?", arguments: [run.streamNumber])
+            if run.mode == "full" { try Self.forgetObjectRows(stream: run.streamNumber, database) }
             guard status == .complete else { return }
             // A run with a temporary index has now seen every row, so what it noted is all there is from there on.
             try database.execute(

@@ -175,7 +175,34 @@ extension SpoolStore {
             key BLOB NOT NULL,
             version BLOB,
             changes INTEGER NOT NULL DEFAULT 0,
+            seen_run INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (stream_no, key)
+        ) WITHOUT ROWID;
+        CREATE TABLE equal_rows (
+            stream_no INTEGER NOT NULL,
+            scope BLOB NOT NULL,
+            hash BLOB NOT NULL,
+            rows INTEGER NOT NULL,
+            PRIMARY KEY (stream_no, scope, hash)
+        ) WITHOUT ROWID;
+        CREATE TABLE objects (
+            object_no INTEGER PRIMARY KEY,
+            stream_no INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            version TEXT,
+            size INTEGER NOT NULL DEFAULT 0,
+            rows INTEGER NOT NULL DEFAULT 0,
+            read_at INTEGER,
+            run_no INTEGER,
+            UNIQUE (stream_no, name)
+        );
+        CREATE TABLE object_rows (
+            object_no INTEGER NOT NULL,
+            hash BLOB NOT NULL,
+            spooled INTEGER NOT NULL,
+            reading INTEGER NOT NULL,
+            seen INTEGER NOT NULL,
+            PRIMARY KEY (object_no, hash)
         ) WITHOUT ROWID;
         CREATE TABLE scan_findings (
             stream_no INTEGER NOT NULL,
@@ -248,6 +275,10 @@ extension SpoolStore {
             SELECT name AS stream, watermark_value AS value, watermark_key AS key,
                 \(text("watermark_updated_at")) AS updated_at
             FROM stream_defs WHERE watermark_value IS NOT NULL;
+        CREATE VIEW object_versions AS
+            SELECT s.name AS stream, o.name AS object, o.version, o.size, o.rows, \(text("o.read_at")) AS read_at, u.run_id
+            FROM objects o JOIN stream_defs s ON s.stream_no = o.stream_no LEFT JOIN run_log u ON u.run_no = o.run_no
+            WHERE o.version IS NOT NULL;
         CREATE VIEW requests AS
             SELECT q.request_id, s.name AS stream, q.state, q.rows, q.bytes, q.attempts, \(text("q.sent_at")) AS sent_at,
                 \(text("q.answered_at")) AS answered_at, q.http_status, q.error

@@ -63,9 +63,10 @@ extension SpoolStore {
                 UPDATE stream_defs SET watermark_value = NULL, watermark_key = NULL, watermark_sort = NULL,
                     watermark_updated_at = NULL, recent_from = NULL, notes = NULL WHERE stream_no = ?
                 """, arguments: [number])
-        for table in ["recent_ids", "known_versions", "scan_findings"] {
+        for table in ["recent_ids", "known_versions", "scan_findings", "equal_rows"] {
             try database.execute(sql: "DELETE FROM \(table) WHERE stream_no = ?", arguments: [number])
         }
+        try forgetObjects(stream: number, database)
         try abandonRuns(stream: number, database)
     }
 
@@ -99,6 +100,7 @@ extension SpoolStore {
                 WHERE stream_no = ? AND status IN ('running', 'interrupted')
                 """, arguments: [Timestamp.now().microseconds, number])
         try database.execute(sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [number])
+        try database.execute(sql: "DELETE FROM equal_rows WHERE stream_no = ?", arguments: [number])
     }
 
     static func streamNumber(_ name: String, _ database: Database) throws -> Int64? {
@@ -142,16 +144,21 @@ extension SpoolStore {
                 """, arguments: [number]
         ).map(run)
         let watermark = watermark(row)
+        let objects =
+            try Int.fetchOne(
+                database, sql: "SELECT count(*) FROM objects WHERE stream_no = ? AND version IS NOT NULL",
+                arguments: [number]) ?? 0
         let spooled =
             try Int.fetchOne(
                 database, sql: "SELECT sum(spooled) FROM routes WHERE stream_no = ?", arguments: [number]) ?? 0
         return StreamState(
             number: number, name: name, mode: row["mode"], identity: row["identity"],
-            hasPosition: watermark != nil || known > 0 || unfinished != nil, fingerprint: row["fingerprint"],
+            hasPosition: watermark != nil || known > 0 || unfinished != nil
+                || (objects > 0 && row["mode"] != "full"), fingerprint: row["fingerprint"],
             generation: row["generation"], watermark: watermark,
             lastExtractedAt: Timestamp(microseconds: row["last_extracted_at"]),
             recentFrom: [UInt8](data: row["recent_from"]), knownVersions: known, unfinishedRun: unfinished,
-            notes: row["notes"], columns: columns, hasRows: spooled > 0)
+            notes: row["notes"], columns: columns, hasRows: spooled > 0, objects: objects)
     }
 
     static func run(_ row: Row) -> Run {

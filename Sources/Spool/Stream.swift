@@ -44,6 +44,8 @@ package struct StreamState: Sendable {
     /// Base name of the column by source field, as first assigned.
     package var columns: [String: String]
     package var hasRows: Bool
+    /// Objects (files) that have been read.
+    package var objects: Int
 }
 
 /// One extraction of one stream.

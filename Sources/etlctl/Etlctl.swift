@@ -10,7 +10,7 @@ struct Etlctl: AsyncParsableCommand {
             Init.self, ExtractCommand.self, StatusCommand.self, AuditCommand.self, RetryCommand.self,
             DiscardCommand.self,
             WatermarkCommand.self, SandboxCommand.self, CheckCommand.self, ShipCommand.self, RunCommand.self,
-            ResumeCommand.self, SchemaCommand.self,
+            ResumeCommand.self, SchemaCommand.self, SpoolCommand.self,
         ])
 
     static func main() async {

@@ -53,7 +53,7 @@ struct DoubtTests {
             try await bench.ship {
                 $0.retry.first = .seconds(3600)
                 $0.retry.maximum = .seconds(3600)
-                $0.patience = .milliseconds(200)
+                $0.patience = .seconds(3)
             }
             #expect(try await bench.ledger().inDoubt == 1000)
             bench.sandbox.state.clearFaults()

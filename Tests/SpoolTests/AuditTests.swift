@@ -33,7 +33,9 @@ import Testing
         Damage(
             sql: "UPDATE row_data SET run_no = 77 WHERE id = 'm1'",
             fails: ["no_orphans", "watermark_covered", "ledger_balances"]),
-        Damage(sql: "UPDATE row_data SET shape = 77 WHERE id = 'm1'", fails: ["no_orphans"]),
+        Damage(sql: "UPDATE row_data SET shape = 77 WHERE id = 'm1'", fails: ["no_orphans", "payloads_intact"]),
+        Damage(sql: "UPDATE row_data SET extracted_at = extracted_at + 1 WHERE id = 'm1'", fails: ["payloads_intact"]),
+        Damage(sql: "UPDATE row_data SET op = 1 WHERE id = 'm1'", fails: ["payloads_intact"]),
         Damage(
             sql: "INSERT INTO row_fates (row_id, state) SELECT max(row_id) + 5, 'rejected' FROM row_data",
             fails: ["no_orphans", "ledger_balances"]),

@@ -114,7 +114,7 @@ import Testing
     private static var seeds: ClosedRange<UInt64> {
         let ends = (ProcessInfo.processInfo.environment["SPOOL_DAMAGE_SEEDS"] ?? "").split(separator: "-")
             .compactMap { UInt64($0) }
-        return ends.count == 2 ? ends[0]...ends[1] : 0...59
+        return ends.count == 2 ? ends[0]...ends[1] : 0...39
     }
 
     /// Whatever happens to the pages of a spool: either it can't be read at all, or after quarantine its books are sound, every row that can
@@ -135,7 +135,7 @@ import Testing
                 outcomes[outcome, default: 0] += 1
             }
         }
-        #expect((outcomes["salvaged"] ?? 0) > 20, "\(outcomes)")
+        if Self.seeds.count >= 40 { #expect((outcomes["salvaged"] ?? 0) > 15, "\(outcomes)") }
     }
 
     private func harmPages(_ path: String, _ harm: Harm, _ random: inout SeededGenerator) throws {

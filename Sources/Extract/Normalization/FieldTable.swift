@@ -115,6 +115,13 @@ final class FieldTable {
         rankColumns()
     }
 
+    /// Takes a field in that `columns` or `exclude` leave out: a watermark is always among the fields.
+    func select(_ field: Int) {
+        guard !fields[field].isSelected else { return }
+        fields[field].isSelected = true
+        if fields[field].column.isEmpty { unnamed.append(Int32(field)) }
+    }
+
     /// True if there are fields without a column.
     var hasUnnamedFields: Bool { !unnamed.isEmpty }
 

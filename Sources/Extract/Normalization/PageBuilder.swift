@@ -1,5 +1,6 @@
 internal import JSONBytes
 internal import Spool
+internal import Transport
 
 /// Gathers the records of one page and makes rows of them at its end.
 ///
@@ -28,18 +29,63 @@ final class PageBuilder {
         var knownVersion: Range<Int>?
         var operation = RowOperation.upsert
         var mayRepeat = false
+        /// The record's rescued values, in `rescues`.
+        var rescues: Range<Int> = 0..<0
+        /// The version is the hash of the fields, made at the page's end; `version` is not looked at.
+        var hashesFields = false
+        /// For a record without a key: equal records are counted within this scope, and `identity` is the first of three parts.
+        var countScope: Range<Int>?
+        /// Of equal records within the scope only the first becomes a row: for a record with a key that nothing makes unique.
+        var dropsEqualRows = false
+        /// Set for a record whose equals are counted within an object's reading, in place of the scope.
+        var object: ObjectReading?
+        /// Equal records before this one within its scope.
+        var equalsBefore = 0
+        /// Earlier changes of this key (`#n`).
+        var changes = 0
+        /// True for a version that is known already: no row is made of it.
+        var isUnchanged = false
+        /// From a source whose values have no types of their own.
+        var isUntyped = false
+        /// Set for a record that is spooled as rejected at once.
+        var rejection: (reason: String, message: String)?
+        fileprivate(set) var text: HashedText?
+    }
+
+    /// The fields of a record as JSON, and their hash.
+    struct HashedText {
+        /// From the comma before the first member to the closing brace; in `texts`.
+        var members: Range<Int>
+        /// Lower-case hex; in `texts`.
+        var hash: Range<Int>
+    }
+
+    /// A value that has no form in its own type.
+    struct Rescue {
+        /// A field, or -1 for a member that belongs to no field.
+        var field: Int32
+        /// The member's name where there is no field.
+        var name: String
+        /// The value as finished JSON.
+        var value: Range<Int>
     }
 
     let fields: FieldTable
     /// Finished JSON values, and the raw texts of ids, paths, versions and keys.
     let values = ByteBuffer(capacity: 1 << 20)
-    private(set) var records: [Record] = []
+    var records: [Record] = []
     private(set) var slots: [Slot] = []
+    private(set) var rescues: [Rescue] = []
+    /// Fields and hashes of records whose version is the hash of the fields.
+    let texts = ByteBuffer(capacity: 1 << 12)
 
     private let frame: RowFrame
     private let insertIDs: InsertIDMaker
     private let clock: @Sendable () -> Timestamp
     private let row = ByteBuffer(capacity: 1 << 16)
+    private let scratch = ByteBuffer(capacity: 256)
+    private let hasher = SHA256Hasher()
+    private var digest = [UInt8](repeating: 0, count: SHA256Hasher.digestLength)
     private var lastExtractedAt: Timestamp
     /// How far the clock was behind the stream's last value, if it was.
     private(set) var clockWasBehind = false
@@ -72,18 +118,34 @@ final class PageBuilder {
     struct Mark {
         fileprivate var values: Int
         fileprivate var slots: Int
+        fileprivate var rescues: Int
     }
 
-    var mark: Mark { Mark(values: values.count, slots: slots.count) }
+    var mark: Mark { Mark(values: values.count, slots: slots.count, rescues: rescues.count) }
 
     func goBack(to mark: Mark) {
         values.truncate(to: mark.values)
         slots.removeLast(slots.count - mark.slots)
+        rescues.removeLast(rescues.count - mark.rescues)
     }
 
     @inline(__always)
     func addSlot(field: Int, type: ValueType, from start: Int) {
         slots.append(Slot(field: Int32(field), type: type, start: start, end: values.count))
+    }
+
+    /// Keeps a value that has no form in its own type, as the source's own text. What the column itself gets is added as a slot.
+    func rescue(field: Int, text: UnsafeRawBufferPointer) {
+        let start = values.count
+        values.appendJSONString(text)
+        rescues.append(Rescue(field: Int32(field), name: "", value: start..<values.count))
+    }
+
+    /// Keeps what belongs to no field under a name of its own.
+    func rescue(name: String, json write: (ByteBuffer) -> Void) {
+        let start = values.count
+        write(values)
+        rescues.append(Rescue(field: -1, name: name, value: start..<values.count))
     }
 
     /// Keeps text beside the values and returns its place.
@@ -99,6 +161,9 @@ final class PageBuilder {
     func removeAll() {
         records.removeAll(keepingCapacity: true)
         slots.removeAll(keepingCapacity: true)
+        rescues.removeAll(keepingCapacity: true)
+        texts.removeAll()
+        texts.shrink(to: 8 << 20)
         values.removeAll()
         values.shrink(to: 8 << 20)
     }
@@ -118,6 +183,7 @@ final class PageBuilder {
         var used: Set<Int32> = []
         for record in records {
             for slot in slots[record.slots] { used.insert(slot.field) }
+            for rescue in rescues[record.rescues] where rescue.field >= 0 { used.insert(rescue.field) }
         }
         fields.nameNewFields(used.contains)
     }
@@ -126,28 +192,114 @@ final class PageBuilder {
     var extractedUpTo: Timestamp { lastExtractedAt }
 
     private func assemble(_ record: Record, into batch: RowBatch) {
+        guard !record.isUnchanged else { return }
         let extractedAt = nextExtractedAt()
-        insertIDs.withID(
-            identity: values.bytes(record.identity), operation: record.operation, version: values.bytes(record.version)
-        ) { insertID in
+        sortSlots(of: record)
+        withInsertID(of: record) { insertID in
             row.removeAll()
             frame.open(row, record: record, values: values, extractedAt: extractedAt, insertID: insertID)
-            sortSlots(of: record)
-            for index in order {
-                let slot = slots[Int(index)]
-                row.append(fields.fields[Int(slot.field)].opening)
-                row.append(values.bytes(slot.start..<slot.end))
+            if let text = record.text {
+                row.append(texts.bytes(text.members))
+            } else {
+                appendMembers(of: record, to: row)
             }
-            row.append(UInt8(ascii: "}"))
             var attributes = RowBatch.Attributes(
                 shape: shapeNumber(of: record, in: batch), extractedAt: extractedAt)
             attributes.operation = record.operation
             attributes.mayRepeat = record.mayRepeat
+            attributes.rejection = record.rejection
+            if record.hashesFields, record.knownKey != nil { attributes.knownChanges = record.changes }
             batch.append(
                 payload: row.bytes, id: record.id.map(values.bytes), insertID: insertID,
                 sortKey: record.sortKey.map(values.bytes), knownKey: record.knownKey.map(values.bytes),
                 knownVersion: record.knownVersion.map(values.bytes), attributes)
         }
+    }
+
+    private func withInsertID(of record: Record, _ body: (UnsafeRawBufferPointer) -> Void) {
+        guard let text = record.text else {
+            return insertIDs.withID(
+                identity: values.bytes(record.identity), operation: record.operation,
+                version: values.bytes(record.version), body)
+        }
+        // Identity and version stand one after the other in the scratch memory.
+        scratch.removeAll()
+        scratch.append(values.bytes(record.identity))
+        if record.countScope != nil, !record.dropsEqualRows {
+            scratch.append(0)
+            scratch.append(texts.bytes(text.hash))
+            scratch.append(0)
+            scratch.append(decimal: Int64(record.equalsBefore))
+        }
+        let end = scratch.count
+        scratch.append(texts.bytes(text.hash))
+        if record.changes > 0 {
+            scratch.append(UInt8(ascii: "#"))
+            scratch.append(decimal: Int64(record.changes))
+        }
+        insertIDs.withID(
+            identity: scratch.bytes(0..<end), operation: record.operation,
+            version: scratch.bytes(end..<scratch.count), body)
+    }
+
+    /// Appends `_rescued` and the fields, each with a comma in front, and the closing brace. The slots must be in order.
+    private func appendMembers(of record: Record, to target: ByteBuffer) {
+        if !record.rescues.isEmpty { appendRescued(of: record, to: target) }
+        for index in order {
+            let slot = slots[Int(index)]
+            target.append(fields.fields[Int(slot.field)].opening)
+            target.append(values.bytes(slot.start..<slot.end))
+        }
+        target.append(UInt8(ascii: "}"))
+    }
+
+    private func appendRescued(of record: Record, to target: ByteBuffer) {
+        func name(_ rescue: Rescue) -> String {
+            rescue.field < 0 ? rescue.name : fields.fields[Int(rescue.field)].column
+        }
+        let members = rescues[record.rescues].sorted { name($0).utf8.lexicographicallyPrecedes(name($1).utf8) }
+        let text = ByteBuffer(capacity: 256)
+        for rescue in members {
+            text.append(UInt8(ascii: text.count == 0 ? "{" : ","))
+            text.appendJSONString(name(rescue))
+            text.append(UInt8(ascii: ":"))
+            text.append(values.bytes(rescue.value))
+        }
+        text.append(UInt8(ascii: "}"))
+        target.append(frame.rescued)
+        target.appendJSONString(text.bytes)
+    }
+
+    // MARK: Hashes
+
+    /// Makes the fields' text and their hash of every record whose version they are. Fields new in this page have their columns afterwards.
+    func hashFields() {
+        nameNewFields()
+        for index in records.indices where records[index].hashesFields { hashFields(of: index) }
+    }
+
+    private func hashFields(of index: Int) {
+        let start = texts.count
+        sortSlots(of: records[index])
+        appendMembers(of: records[index], to: texts)
+        let members = start..<texts.count
+        let text = texts.bytes(members)
+        // The comma in front of the first member stands where the object's brace is in the hashed text.
+        withUnsafeBytes(of: UInt8(ascii: "{")) { hasher.update($0) }
+        hasher.update(UnsafeRawBufferPointer(rebasing: text.count > 1 ? text.dropFirst() : text[...]))
+        digest.withUnsafeMutableBytes { hasher.finish(into: $0) }
+        texts.append(hexadecimal: digest)
+        records[index].text = HashedText(members: members, hash: members.upperBound..<texts.count)
+    }
+
+    /// The hash as knownVersions keep it: its first 16 bytes. Only after `hashFields`.
+    func knownHash(of record: Record) -> KnownHash {
+        guard let text = record.text else { return KnownHash(high: 0, low: 0) }
+        let hex = texts.bytes(text.hash)
+        func number(_ start: Int) -> UInt64 {
+            hex[start..<start + 16].reduce(0) { $0 << 4 | UInt64($1 > 0x40 ? $1 - 0x57 : $1 - 0x30) }
+        }
+        return KnownHash(high: number(0), low: number(16))
     }
 
     /// The later of the clock and the last value plus one microsecond.
@@ -214,7 +366,8 @@ final class PageBuilder {
         if let known = shapes[lastKey] { return known }
         var lines = frame.shapeLines(of: record)
         for column in lastKey.columns {
-            lines.append("\(fields.fields[Int(column.field)].column)\t\(column.type.rawValue)\t")
+            let untyped = record.isUntyped && column.type != .null ? "?" : ""
+            lines.append("\(fields.fields[Int(column.field)].column)\t\(untyped)\(column.type.rawValue)\t")
         }
         let definition = lines.joined(separator: "\n")
         if shapes.count > 10_000 { shapes.removeAll() }

@@ -33,6 +33,7 @@ struct RowFrame {
         run = openings[.runID] ?? []
         operation = openings[.operation] ?? []
         insertID = openings[.insertID] ?? []
+        rescued = openings[.rescued] ?? []
     }
 
     private let id: [UInt8]
@@ -43,6 +44,8 @@ struct RowFrame {
     private let run: [UInt8]
     private let operation: [UInt8]
     private let insertID: [UInt8]
+    /// `,"_rescued":`, which comes last of the metadata.
+    let rescued: [UInt8]
 
     /// Final names of all metadata columns.
     var allNames: [String] { MetadataColumn.allCases.compactMap { names[$0] } }
@@ -83,7 +86,7 @@ struct RowFrame {
     /// Which metadata columns this record has, as bits.
     func metadata(of record: PageBuilder.Record) -> UInt16 {
         (record.id == nil ? 0 : 1) | (record.path == nil ? 0 : 2) | (record.createdAt == nil ? 0 : 4)
-            | (record.updatedAt == nil ? 0 : 8)
+            | (record.updatedAt == nil ? 0 : 8) | (record.rescues.isEmpty ? 0 : 16) | (record.isUntyped ? 32 : 0)
     }
 
     func shapeLines(of record: PageBuilder.Record) -> [String] {
@@ -92,6 +95,7 @@ struct RowFrame {
         if record.createdAt != nil { columns.append((.createdAt, .timestamp)) }
         if record.updatedAt != nil { columns.append((.updatedAt, .timestamp)) }
         columns += [(.extractedAt, .timestamp), (.runID, .string), (.operation, .string), (.insertID, .string)]
+        if !record.rescues.isEmpty { columns.append((.rescued, .string)) }
         return columns.map { "\(names[$0.0] ?? $0.0.rawValue)\t\($0.1.rawValue)\t\($0.0.rawValue)" }
     }
 

@@ -1,6 +1,6 @@
 /// Why there is no token. No case carries a token, key or password.
 package enum AuthError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// Application Default Credentials found nothing in any of their places.
+    /// The default credentials found nothing in any of their places.
     case noCredentials(reason: String)
     /// The credentials file is missing, unreadable, broken, or of a type that is not supported.
     case unreadableFile(path: String, reason: String)
@@ -20,7 +20,7 @@ package enum AuthError: Error, Sendable, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .noCredentials(let reason): "no Google credentials found: \(reason)"
+        case .noCredentials(let reason): "no credentials found: \(reason)"
         case .unreadableFile(let path, let reason): "the credentials file \(path) can't be used: \(reason)"
         case .refused(let principal, let reason): "the credentials of \(principal) were refused: \(reason)"
         case .unavailable(let reason): "no access token at the moment: \(reason)"

@@ -42,7 +42,7 @@ struct MetadataServer: Sendable {
     }
 
     func token(scopes: [String]) async throws(AuthError) -> AccessToken {
-        let list = TokenService.percentEncoded(scopes.joined(separator: ","))
+        let list = PercentEncoding.encode(scopes.joined(separator: ","))
         let query = scopes.isEmpty ? "" : "?scopes=\(list)"
         return try await service.token(request("instance/service-accounts/default/token\(query)"), principal: name) {
             _, _ in "a service account has to be attached to this machine"

@@ -54,7 +54,7 @@ struct TokenService: Sendable {
     }
 
     static func form(_ fields: KeyValuePairs<String, String>, to url: String) -> HTTPRequest {
-        let text = fields.map { "\(percentEncoded($0.key))=\(percentEncoded($0.value))" }.joined(separator: "&")
+        let text = fields.map { "\(PercentEncoding.encode($0.key))=\(PercentEncoding.encode($0.value))" }.joined(separator: "&")
         return HTTPRequest(
             .post, url,
             headers: [
@@ -64,30 +64,13 @@ struct TokenService: Sendable {
             body: HTTPBody(Array(text.utf8)))
     }
 
-    /// Everything but RFC 3986's unreserved characters.
-    static func percentEncoded(_ text: String) -> String {
-        var encoded: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                encoded.append(byte)
-            default:
-                encoded.append(UInt8(ascii: "%"))
-                encoded += Digest.hex(CollectionOfOne(byte)).uppercased().utf8
-            }
-        }
-        return String(decoding: encoded, as: UTF8.self)
-    }
-
     /// The service's own words, short, on one line, and without anything we sent it in confidence.
     private static func describe(_ reply: TokenReply?, secrets: [String]) -> String? {
         let parts = [reply?.error, reply?.errorDescription].compactMap { $0 }.filter { !$0.isEmpty }
         guard !parts.isEmpty else { return nil }
         var text = parts.joined(separator: ": ")
         for secret in secrets where !secret.isEmpty {
-            for form in [secret, percentEncoded(secret)] { text = text.replacing(form, with: "<redacted>") }
+            for form in [secret, PercentEncoding.encode(secret)] { text = text.replacing(form, with: "<redacted>") }
         }
         let line = text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
         return String(String.UnicodeScalarView(line)).prefix(300).description

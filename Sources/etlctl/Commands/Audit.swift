@@ -11,7 +11,7 @@ struct AuditCommand: AsyncParsableCommand {
             Compares the ledger with the rows, every payload with its checksum, and checks the spool file itself. \
             Exit code 65 if anything does not balance.
             """,
-        subcommands: [AuditLedger.self, AuditRows.self, AuditDestination.self],
+        subcommands: [AuditLedger.self, AuditRows.self, AuditObjects.self, AuditDestination.self],
         defaultSubcommand: AuditLedger.self)
 }
 

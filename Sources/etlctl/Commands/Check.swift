@@ -109,8 +109,18 @@ struct CheckCommand: EtlctlCommand {
             let source = try await environment.source(of: stream)
             let request = environment.request(for: stream)
             try source.validate(request)
-            guard let firestore = source as? FirestoreSource else { return }
-            findings.ok(subject, try await firestore.check(request))
+            if let firestore = source as? FirestoreSource {
+                for finding in try await firestore.findings(request) {
+                    switch finding.level {
+                    case .ok: findings.ok(subject, finding.message)
+                    case .warning: findings.warn(subject, finding.message, hint: finding.hint)
+                    }
+                }
+            } else if let checkable = source as? any CheckableSource {
+                findings.ok(subject, try await checkable.check(request))
+            } else if let files = source as? FilesSource {
+                findings.ok(subject, try await files.check(request))
+            }
         } catch {
             findings.add(subject, error)
         }

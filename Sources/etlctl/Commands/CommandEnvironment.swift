@@ -47,10 +47,43 @@ struct CommandEnvironment: Sendable {
                     project: firestore.project, database: firestore.database, endpoint: firestore.endpoint.url),
                 http: try await client(
                     credentials: firestore.credentials, endpoint: firestore.endpoint, scopes: FirestoreSource.scopes))
+        case .postgres(let database):
+            if let file = database.credentials { try CredentialsFile.check(file) }
+            var settings = PostgresSource.Configuration(
+                url: database.url.secret.exposed, location: database.url.safeURL,
+                secrets: database.url.passwords.map(\.exposed))
+            settings.passwordFile = database.credentials
+            settings.statementTimeout = database.statementTimeout
+            settings.lockTimeout = database.lockTimeout
+            return PostgresSource(settings)
+        case .mysql(let database):
+            if let file = database.credentials { try CredentialsFile.check(file) }
+            var settings = MySQLSource.Configuration(
+                url: database.url.secret.exposed, location: database.url.safeURL,
+                secrets: database.url.passwords.map(\.exposed))
+            settings.optionFile = database.credentials
+            settings.statementTimeout = database.statementTimeout
+            settings.lockTimeout = database.lockTimeout
+            return MySQLSource(settings)
+        case .files(let files):
+            return FilesSource(store: try await objectStore(files, of: stream))
         default:
             throw Failure.config(
                 "The stream \(stream.name) reads from a source of the type \(source.kind.rawValue), which this version can't read.",
-                hint: "This version reads firestore.")
+                hint: "This version reads firestore, postgres, mysql and files.")
+        }
+    }
+
+    /// The store that a files source names.
+    private func objectStore(
+        _ files: StoreConfiguration, of stream: StreamConfiguration
+    ) async throws -> any ObjectStore {
+        switch files.store {
+        case .local: return LocalStore(folder: String(files.url.dropFirst("file://".count)))
+        default:
+            throw Failure.config(
+                "The stream \(stream.name) reads from \(files.store.rawValue)://, which this version can't read.",
+                hint: "This version reads folders.")
         }
     }
 
@@ -85,6 +118,19 @@ struct CommandEnvironment: Sendable {
         request.parallel = stream.parallel
         request.generation = Int(stream.generation)
         request.maximumReads = Int(stream.maximumReads)
+        if let files = stream.files { request.files = Self.request(for: files) }
+        return request
+    }
+
+    private static func request(for files: FileOptions) -> FilesRequest {
+        var request = FilesRequest()
+        request.format = files.format.flatMap { ObjectFormat(rawValue: $0.rawValue) }
+        request.csv.delimiter = files.delimiter.utf8.first ?? UInt8(ascii: ",")
+        request.csv.quote = files.quote?.utf8.first
+        request.csv.hasHeader = files.hasHeader
+        request.csv.nulls = files.nulls
+        request.encoding = files.encoding
+        request.stopsAtBadRow = files.onBadRow == .stop
         return request
     }
 }

@@ -65,7 +65,20 @@ struct ExtractReport: Sendable {
     var results: [ExtractResult] = []
 
     /// The first stream's failure decides the exit code.
-    var failure: Failure? { results.compactMap(\.error).first.map(Failure.init(describing:)) }
+    var failure: Failure? { results.compactMap(\.error).first.map(Failure.init(describing:)) ?? rejections }
+
+    /// A run that is whole but for lines that could not be parsed.
+    private var rejections: Failure? {
+        let hurt = results.filter { $0.rejected > 0 }
+        let count = hurt.reduce(0) { $0 + $1.rejected }
+        guard count > 0 else { return nil }
+        let names = hurt.map(\.stream).joined(separator: ", ")
+        return .data(
+            "\(Readable.count(Int64(count), "line")) of \(names) could not be parsed; everything else is spooled.",
+            hint:
+                "etlctl audit rows --state rejected shows them; mend them at the source, or etlctl discard gives them up."
+        )
+    }
 
     var json: JSONValue { ["streams": .array(results.map(Self.json))] }
 

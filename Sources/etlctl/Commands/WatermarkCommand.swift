@@ -58,7 +58,7 @@ struct WatermarkSet: EtlctlCommand {
             StreamDefinition(
                 name: request.name, source: request.source, mode: request.mode.rawValue, endpoint: request.endpoint,
                 table: request.table, identity: request.identity))
-        guard let watermark = FirestoreSource.watermark(value, for: request, notes: state.notes) else {
+        guard let watermark = watermark(target, configured, request, state.notes) else {
             throw Failure.usage(
                 "\"\(value)\" is no value that the watermark \(configured.watermark ?? "") can have.",
                 hint: "Write a time as RFC 3339, such as 2025-11-25T14:57:57.425Z.")
@@ -67,6 +67,18 @@ struct WatermarkSet: EtlctlCommand {
         return CommandOutcome(
             json: ["stream": .string(stream), "value": .string(watermark.value)],
             text: "\(stream) goes on from \(watermark.value).")
+    }
+}
+
+extension WatermarkSet {
+    private func watermark(
+        _ target: WatermarkTarget, _ stream: StreamConfiguration, _ request: ExtractRequest, _ notes: String?
+    ) -> Watermark? {
+        switch target.configuration.source(of: stream) {
+        case .postgres: PostgresSource.watermark(value, notes: notes)
+        case .mysql: MySQLSource.watermark(value, notes: notes)
+        default: FirestoreSource.watermark(value, for: request, notes: notes)
+        }
     }
 }
 

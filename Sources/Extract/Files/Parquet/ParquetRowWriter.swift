@@ -1,0 +1,215 @@
+internal import JSONBytes
+
+/// Puts the rows of a row group together from their columns' values and levels ("Dremel", parquet-format's README).
+final class ParquetRowWriter {
+    /// A column of the table that is read, with its field.
+    private struct Column {
+        var node: ParquetNode
+        var field: Int
+    }
+
+    private let columns: [Column]
+    private let writer: ParquetValueWriter
+    private let nestedType: ValueType
+    private let nested = ByteBuffer(capacity: 1 << 12)
+    private let sorting = ByteBuffer(capacity: 1 << 12)
+    /// The row group's columns, by the number of the leaf.
+    private var readers: [ParquetColumn?] = []
+
+    /// - Parameter nodes: the columns to read, with their field numbers.
+    init(_ nodes: [(ParquetNode, field: Int)], nestsAsJSON: Bool) {
+        columns = nodes.map { Column(node: $0.0, field: $0.field) }
+        writer = ParquetValueWriter(nestsAsJSON: nestsAsJSON)
+        nestedType = nestsAsJSON ? .json : .jsonText
+    }
+
+    func begin(_ readers: [ParquetColumn?]) { self.readers = readers }
+
+    /// Takes one row; all columns must have it ready.
+    func write(into row: FileRow) throws {
+        for column in columns {
+            for leaf in column.node.leaves where try reader(leaf).entry().repetition != 0 {
+                throw BrokenObject(reason: "column \(leaf.name) begins in the middle of a row")
+            }
+            let start = row.values.count
+            switch column.node.kind {
+            case .leaf(let leaf):
+                let reader = try reader(leaf)
+                if try reader.entry().definition < leaf.maximumDefinition {
+                    reader.take()
+                    row.values.append("null")
+                    row.take(column.field, .null, from: start)
+                    continue
+                }
+                let type = try writer.write(leaf, reader.values, to: row.values, isNested: false)
+                reader.take()
+                row.take(column.field, type, from: start)
+                if let rescued = writer.rescued, row.page.fields.fields[column.field].isSelected {
+                    rescued.withUnsafeBytes { row.page.rescue(field: column.field, text: $0) }
+                }
+            case .group, .list, .map:
+                nested.removeAll()
+                try write(column.node)
+                if nested.count == 4, nested.bytes.elementsEqual("null".utf8) {
+                    row.values.append("null")
+                    row.take(column.field, .null, from: start)
+                } else {
+                    row.values.appendJSONString(nested.bytes)
+                    row.take(column.field, nestedType, from: start)
+                }
+                nested.shrink(to: 1 << 20)
+            }
+        }
+    }
+
+    private func reader(_ leaf: ParquetLeaf) throws -> ParquetColumn {
+        guard leaf.index < readers.count, let reader = readers[leaf.index] else {
+            throw BrokenObject(reason: "a row group has no column \(leaf.name)")
+        }
+        return reader
+    }
+
+    // MARK: Nested values
+
+    /// True if the value of a node is there, by the entry ahead of its first column; its other columns must say the same.
+    private func isThere(_ node: ParquetNode, from definition: Int) throws -> Bool {
+        var answer: Bool?
+        for leaf in node.leaves {
+            let leafSays = try reader(leaf).entry().definition >= definition
+            if let answer, answer != leafSays {
+                throw BrokenObject(reason: "column \(leaf.name) does not have the shape of its neighbours")
+            }
+            answer = leafSays
+        }
+        return answer ?? true
+    }
+
+    private func takeNull(_ node: ParquetNode) throws {
+        for leaf in node.leaves { try reader(leaf).take() }
+    }
+
+    private func write(_ node: ParquetNode) throws {
+        if node.isOptional, try !isThere(node, from: node.definition) {
+            try takeNull(node)
+            nested.append("null")
+            return
+        }
+        switch node.kind {
+        case .leaf(let leaf):
+            let reader = try reader(leaf)
+            if try reader.entry().definition < leaf.maximumDefinition {
+                nested.append("null")
+            } else {
+                let start = nested.count
+                _ = try writer.write(leaf, reader.values, to: nested, isNested: true)
+                // Inside of JSON text a value has no column to be rescued from: its text takes its place.
+                if let rescued = writer.rescued {
+                    nested.truncate(to: start)
+                    rescued.withUnsafeBytes { nested.appendJSONString($0) }
+                }
+            }
+            reader.take()
+        case .group:
+            nested.append(UInt8(ascii: "{"))
+            for (index, child) in node.children.enumerated() {
+                if index > 0 { nested.append(UInt8(ascii: ",")) }
+                nested.appendJSONString(child.name)
+                nested.append(UInt8(ascii: ":"))
+                try write(child)
+            }
+            nested.append(UInt8(ascii: "}"))
+        case .list:
+            nested.append(UInt8(ascii: "["))
+            var isFirst = true
+            try forEachElement(node) {
+                if !isFirst { nested.append(UInt8(ascii: ",")) }
+                isFirst = false
+                if let element = node.children.first { try write(element) }
+            }
+            nested.append(UInt8(ascii: "]"))
+        case .map: try writeMap(node)
+        }
+    }
+
+    /// Calls for each element of a list or entry of a map, positioned at it.
+    private func forEachElement(_ node: ParquetNode, _ body: () throws -> Void) throws {
+        // One level above the list's own, an element is there; below, the list is empty.
+        guard try isThere(node, from: node.definition + 1) else { return try takeNull(node) }
+        var goesOn = true
+        while goesOn {
+            try body()
+            goesOn = try continues(node)
+        }
+    }
+
+    /// True if the next entry belongs to the same list; all of its columns must say the same.
+    private func continues(_ node: ParquetNode) throws -> Bool {
+        var answer: Bool?
+        for leaf in node.leaves {
+            let leafSays = try (reader(leaf).peek()?.repetition ?? 0) == node.repetition
+            if let answer, answer != leafSays {
+                throw BrokenObject(reason: "column \(leaf.name) does not have the shape of its neighbours")
+            }
+            answer = leafSays
+        }
+        return answer ?? false
+    }
+
+    private struct Entry {
+        var key: [UInt8]
+        var written: Range<Int>
+    }
+
+    /// An object for string keys, sorted, of equal keys the last; else a list of `{"key":..,"value":..}`.
+    private func writeMap(_ node: ParquetNode) throws {
+        guard let key = node.children.first else { return nested.append("{}") }
+        let value = node.children.count > 1 ? node.children[1] : nil
+        var hasTextKeys = false
+        if case .leaf(let leaf) = key.kind { hasTextKeys = leaf.meaning == .string || leaf.meaning == .uuid }
+        let start = nested.count
+        nested.append(UInt8(ascii: hasTextKeys ? "{" : "["))
+        var entries: [Entry] = []
+        try forEachElement(node) {
+            if nested.count > start + 1 { nested.append(UInt8(ascii: ",")) }
+            let entryStart = nested.count
+            if !hasTextKeys { nested.append("{\"key\":") }
+            let keyStart = nested.count
+            try write(key)
+            let keyText = nested.bytes(keyStart..<nested.count)
+            if hasTextKeys {
+                // A null is no key of an object.
+                let isNull = keyText.first != UInt8(ascii: "\"")
+                let content = isNull ? [] : [UInt8](keyText.dropFirst().dropLast())
+                if isNull {
+                    nested.truncate(to: keyStart)
+                    nested.append("\"\"")
+                }
+                nested.append(UInt8(ascii: ":"))
+                if let value { try write(value) } else { nested.append("null") }
+                entries.append(Entry(key: content, written: entryStart..<nested.count))
+            } else {
+                nested.append(",\"value\":")
+                if let value { try write(value) } else { nested.append("null") }
+                nested.append(UInt8(ascii: "}"))
+            }
+        }
+        if hasTextKeys { sort(entries, from: start + 1) }
+        nested.append(UInt8(ascii: hasTextKeys ? "}" : "]"))
+    }
+
+    private func sort(_ entries: [Entry], from start: Int) {
+        let ordered = entries.sorted {
+            $0.key == $1.key
+                ? $0.written.lowerBound < $1.written.lowerBound : $0.key.lexicographicallyPrecedes($1.key)
+        }
+        sorting.removeAll()
+        for (index, entry) in ordered.enumerated() {
+            if index + 1 < ordered.count, ordered[index + 1].key == entry.key { continue }
+            if sorting.count > 0 { sorting.append(UInt8(ascii: ",")) }
+            sorting.append(nested.bytes(entry.written))
+        }
+        nested.truncate(to: start)
+        nested.append(sorting)
+        sorting.shrink(to: 1 << 20)
+    }
+}

@@ -1,0 +1,58 @@
+internal import JSONBytes
+
+/// MySQL's spelling.
+struct MySQLGrammar: SQLGrammar {
+    let quote: Character = "`"
+    let now = "CAST(UTC_TIMESTAMP(6) AS CHAR)"
+
+    /// Numbers as they are (checked), times in the server's own form, everything else as hexadecimal: whatever `sql_mode` says about quotes
+    /// and backslashes, no value can change a statement.
+    func literal(_ text: String, of column: SQLColumn) -> String {
+        switch column.type {
+        case .integer, .unsigned, .decimal:
+            if Array(text.utf8).withUnsafeBytes({ DecimalText.Parts($0) != nil }) { return text }
+        case .float32, .float64:
+            if let value = Double(text), value.isFinite { return "\(value)" + (text.contains("e") ? "" : "e0") }
+        case .datetime, .timestamp, .date, .time:
+            var form = text.split(separator: "T", maxSplits: 1).joined(separator: " ")
+            if form.hasSuffix("Z") { form.removeLast() }
+            if form.utf8.allSatisfy({ (0x30...0x3A).contains($0) || $0 == 0x2D || $0 == 0x2E || $0 == 0x20 }) {
+                return "'\(form)'"
+            }
+        case .bytes, .bits:
+            // The position holds hexadecimal digits already.
+            return column.type == .bits(64) || column.typeName == "bit"
+                ? "(0x\(text.isEmpty ? "00" : text) + 0)" : "X'\(text)'"
+        default: break
+        }
+        let buffer = ByteBuffer(capacity: 64)
+        buffer.append(hexadecimal: Array(text.utf8))
+        return "CONVERT(X'\(buffer.string)' USING utf8mb4)"
+    }
+
+    func term(_ column: SQLColumn, bytewise: Bool) -> String {
+        bytewise && column.type == .text
+            ? "CAST(CONVERT(\(quoted(column.name)) USING utf8mb4) AS BINARY)" : quoted(column.name)
+    }
+
+    /// Written out: the server uses an index for this, but not for a comparison of rows.
+    func isAfter(_ terms: [String], _ literals: [String]) -> String {
+        terms.indices.map { index in
+            let equal = (0..<index).map { "\(terms[$0]) = \(literals[$0])" }
+            return "(" + (equal + ["\(terms[index]) > \(literals[index])"]).joined(separator: " AND ") + ")"
+        }.joined(separator: " OR ")
+    }
+
+    func latest(_ kind: SQLWatermarkClass) -> String? {
+        // A column without zone may be written by a clock up to 14 hours ahead of UTC.
+        let local = "DATE_ADD(UTC_TIMESTAMP(6), INTERVAL 14 HOUR)"
+        switch kind {
+        case .timestamp: return "UTC_TIMESTAMP(6)"
+        case .datetime: return local
+        case .date: return "DATE(\(local))"
+        default: return nil
+        }
+    }
+
+    func isFinite(_ term: String, _ column: SQLColumn) -> String? { nil }
+}

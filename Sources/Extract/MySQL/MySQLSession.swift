@@ -1,0 +1,99 @@
+internal import Synchronization
+
+/// A connection in the state that reads need: UTC, UTF-8, nothing that writes.
+final class MySQLSession: SQLSession {
+    private let queue: SQLConnectionQueue
+    private let connection: MySQLConnection
+    private let subject = Mutex("the table")
+    let grammar: any SQLGrammar = MySQLGrammar()
+
+    private init(_ queue: SQLConnectionQueue, _ connection: MySQLConnection) {
+        self.queue = queue
+        self.connection = connection
+    }
+
+    static func connect(_ settings: MySQLSource.Configuration) async throws -> MySQLSession {
+        let queue = SQLConnectionQueue(label: "etlctl-mysql")
+        // libmariadb offers no way to interrupt it here; its connect timeout bounds the wait.
+        let connection = try await queue.run(interrupt: {}) {
+            let connection = try MySQLConnection(settings)
+            do {
+                try prepare(connection, settings)
+            } catch {
+                connection.finish()
+                throw error
+            }
+            return connection
+        }
+        return MySQLSession(queue, connection)
+    }
+
+    private static func prepare(_ connection: MySQLConnection, _ settings: MySQLSource.Configuration) throws {
+        let what = "setting up the session"
+        let version = try connection.rows(of: "SELECT VERSION()", doing: what).first?.first ?? nil
+        let isMariaDB = version?.contains("MariaDB") ?? false
+        let lockSeconds = max(1, (settings.lockTimeout.wholeMilliseconds + 999) / 1000)
+        // Zero is no limit here and the shortest one there.
+        let lock = settings.lockTimeout == .zero ? 31_536_000 : lockSeconds
+        var values = [
+            "time_zone = '+00:00'", "net_write_timeout = 31536000", "net_read_timeout = 31536000",
+            "lock_wait_timeout = \(lock)", "innodb_lock_wait_timeout = \(lock)",
+            // Backslashes, quotes and padding as this program expects them; what the reader reads does not change by it.
+            "sql_mode = ''",
+        ]
+        let milliseconds = settings.statementTimeout.wholeMilliseconds
+        if isMariaDB {
+            values.append("max_statement_time = \(Double(milliseconds) / 1000)")
+        } else {
+            values.append("max_execution_time = \(milliseconds)")
+        }
+        try connection.rows(of: "SET " + values.map { "SESSION \($0)" }.joined(separator: ", "), doing: what)
+        try connection.rows(of: "SET SESSION TRANSACTION READ ONLY", doing: what)
+        try connection.rows(of: "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", doing: what)
+    }
+
+    private func run<Value: Sendable>(_ body: @escaping @Sendable (MySQLConnection) throws -> Value) async throws
+        -> Value
+    {
+        let connection = connection
+        return try await queue.run(interrupt: { connection.interrupt() }) { try body(connection) }
+    }
+
+    func describe(_ stream: ExtractRequest) async throws -> SQLTable {
+        let table = try await run { try MySQLCatalog($0).describe(stream) }
+        subject.withLock { $0 = table.subject }
+        return table
+    }
+
+    private var reading: String { "reading " + subject.withLock { $0 } }
+
+    func firstRow(of query: String) async throws -> [String?]? {
+        let what = reading
+        return try await run { try $0.rows(of: query, doing: what).first }
+    }
+
+    func beginSnapshot() async throws {
+        _ = try await run {
+            try $0.rows(of: "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", doing: "beginning a transaction")
+        }
+    }
+
+    func endSnapshot() async throws {
+        _ = try await run { try $0.rows(of: "COMMIT", doing: "ending a transaction") }
+    }
+
+    func open(_ query: String, width: Int) async throws {
+        let what = reading
+        try await run { try $0.beginRows(of: query, doing: what) }
+    }
+
+    func fetch(into chunk: SQLChunk) async throws {
+        let what = reading
+        try await run { try $0.readRows(into: chunk, doing: what) }
+    }
+
+    func close() async {
+        let connection = connection
+        await queue.finish { connection.finish() }
+    }
+}

@@ -1,0 +1,69 @@
+internal import JSONBytes
+
+/// Looks at decimals as text: whether BIGNUMERIC can hold them, and bytes that sort like them.
+enum DecimalText {
+    /// The digits of BIGNUMERIC's greatest value, 39 before the point and 38 after it (data types page); the least is one further away from
+    /// zero.
+    private static let greatest = Array(
+        "57896044618658097711785492504343953926634992332820282019728792003956564819967".utf8)
+
+    /// The parts of `-12.30`: no leading zeros in front, no trailing ones behind. Nil for what is no plain decimal.
+    struct Parts {
+        var isNegative: Bool
+        var whole: UnsafeRawBufferPointer
+        var fraction: UnsafeRawBufferPointer
+
+        init?(_ text: UnsafeRawBufferPointer) {
+            var cursor = 0
+            isNegative = text.first == UInt8(ascii: "-")
+            if isNegative { cursor = 1 }
+            let start = cursor
+            while cursor < text.count, text[cursor] &- 0x30 < 10 { cursor += 1 }
+            guard cursor > start else { return nil }
+            var whole = text[start..<cursor]
+            whole = whole.drop { $0 == 0x30 }
+            var fraction = text[cursor..<cursor]
+            if cursor < text.count {
+                guard text[cursor] == UInt8(ascii: "."), cursor + 1 < text.count else { return nil }
+                fraction = text[(cursor + 1)...]
+                guard fraction.allSatisfy({ $0 &- 0x30 < 10 }) else { return nil }
+                while fraction.last == 0x30 { fraction = fraction.dropLast() }
+            }
+            self.whole = UnsafeRawBufferPointer(rebasing: whole)
+            self.fraction = UnsafeRawBufferPointer(rebasing: fraction)
+        }
+    }
+
+    /// True for a plain decimal within BIGNUMERIC's range and scale.
+    static func fitsBignumeric(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard let parts = Parts(text), parts.fraction.count <= 38 else { return false }
+        if parts.whole.count < 39 { return true }
+        guard parts.whole.count == 39 else { return false }
+        var digits = [UInt8](parts.whole) + [UInt8](parts.fraction)
+        while digits.count < greatest.count { digits.append(0x30) }
+        if !greatest.lexicographicallyPrecedes(digits) { return true }
+        var least = greatest
+        least[least.count - 1] += 1
+        return parts.isNegative && digits == least
+    }
+
+    /// Bytes that sort like the numbers, the same for every text of one number. Nil for what is no plain decimal.
+    static func sortKey(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard let parts = Parts(text) else { return nil }
+        var digits = [UInt8](parts.whole) + [UInt8](parts.fraction)
+        var exponent = parts.whole.count
+        if parts.whole.isEmpty {
+            let zeros = digits.prefix { $0 == 0x30 }.count
+            exponent = -zeros
+            digits.removeFirst(zeros)
+        }
+        while digits.last == 0x30 { digits.removeLast() }
+        guard !digits.isEmpty else { return [1] }
+        let biased = UInt32(bitPattern: Int32(exponent)) ^ 0x8000_0000
+        let magnitude =
+            stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: biased >> UInt32($0)) } + digits
+        guard parts.isNegative else { return [2] + magnitude }
+        // The end of a negative number's digits must sort behind its continuation.
+        return [0] + magnitude.map { ~$0 } + [0xFF]
+    }
+}

@@ -1,0 +1,55 @@
+/// PostgreSQL's spelling.
+struct PostgresGrammar: SQLGrammar {
+    let quote: Character = "\""
+    let now = "pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), 'YYYY-MM-DD HH24:MI:SS.US')"
+
+    /// As PQescapeLiteral writes it, right whatever `standard_conforming_strings` says, with the column's type.
+    func literal(_ text: String, of column: SQLColumn) -> String {
+        "CAST(\(Self.string(text)) AS \(column.typeName))"
+    }
+
+    static func string(_ text: String) -> String {
+        var quoted = ""
+        var isEscaped = false
+        for character in text.unicodeScalars {
+            switch character {
+            case "'": quoted += "''"
+            case "\\":
+                quoted += "\\\\"
+                isEscaped = true
+            default: quoted.unicodeScalars.append(character)
+            }
+        }
+        return (isEscaped ? " E'" : "'") + quoted + "'"
+    }
+
+    func term(_ column: SQLColumn, bytewise: Bool) -> String {
+        quoted(column.name) + (bytewise && column.hasCollation ? " COLLATE \"C\"" : "")
+    }
+
+    func isAfter(_ terms: [String], _ literals: [String]) -> String {
+        terms.count == 1
+            ? "\(terms[0]) > \(literals[0])"
+            : "(\(terms.joined(separator: ", "))) > (\(literals.joined(separator: ", ")))"
+    }
+
+    func latest(_ kind: SQLWatermarkClass) -> String? {
+        // A column without zone may be written by a clock up to 14 hours ahead of UTC.
+        let local = "(pg_catalog.timezone('UTC', pg_catalog.now()) + interval '14 hours')"
+        switch kind {
+        case .timestamp: return "pg_catalog.now()"
+        case .datetime: return local
+        case .date: return "CAST(\(local) AS date)"
+        default: return nil
+        }
+    }
+
+    func isFinite(_ term: String, _ column: SQLColumn) -> String? {
+        switch column.type {
+        case .float32, .float64: "\(term) < 'Infinity'"
+        // NaN sorts behind every number. Infinity came with PostgreSQL 14, whose word for it older servers refuse.
+        case .decimal: "\(term) < 'NaN' AND \(term)::text NOT LIKE '%Infinity'"
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,109 @@
+internal import Synchronization
+
+/// A connection in the state that reads need: UTC, ISO dates, exact floats, nothing that writes.
+final class PostgresSession: SQLSession {
+    private let queue: SQLConnectionQueue
+    private let connection: PostgresConnection
+    private let subject = Mutex("the table")
+    let grammar: any SQLGrammar = PostgresGrammar()
+
+    private init(_ queue: SQLConnectionQueue, _ connection: PostgresConnection) {
+        self.queue = queue
+        self.connection = connection
+    }
+
+    static func connect(_ settings: PostgresSource.Configuration) async throws -> PostgresSession {
+        let queue = SQLConnectionQueue(label: "etlctl-postgres")
+        let flag = Flag()
+        let connection = try await queue.run(interrupt: { flag.set() }) {
+            let connection = try PostgresConnection(settings, isCancelled: { flag.isSet })
+            do {
+                let what = "setting up the session"
+                try connection.rows(of: Self.settings(settings), doing: what)
+                // A database that knows no encoding holds any bytes; asked for UTF-8 it refuses those that are none.
+                if try connection.rows(of: "SHOW server_encoding", doing: what).first?.first == "SQL_ASCII" {
+                    try connection.rows(of: "SET client_encoding = 'SQL_ASCII'", doing: what)
+                }
+            } catch {
+                connection.finish()
+                throw error
+            }
+            return connection
+        }
+        return PostgresSession(queue, connection)
+    }
+
+    private static func settings(_ settings: PostgresSource.Configuration) -> String {
+        let values = [
+            ("TimeZone", "'UTC'"), ("DateStyle", "'ISO, YMD'"), ("IntervalStyle", "'postgres'"),
+            ("extra_float_digits", "1"), ("bytea_output", "'hex'"), ("standard_conforming_strings", "on"),
+            ("default_transaction_read_only", "on"), ("xmlbinary", "'base64'"), ("lc_monetary", "'C'"),
+            ("statement_timeout", String(settings.statementTimeout.wholeMilliseconds)),
+            ("lock_timeout", String(settings.lockTimeout.wholeMilliseconds)),
+            // A pause of ours, such as a slow disk, must not end the snapshot.
+            ("idle_in_transaction_session_timeout", "0"),
+        ]
+        return values.map { "SET \($0.0) = \($0.1)" }.joined(separator: "; ")
+    }
+
+    private func run<Value: Sendable>(_ body: @escaping @Sendable (PostgresConnection) throws -> Value) async throws
+        -> Value
+    {
+        let connection = connection
+        return try await queue.run(interrupt: { connection.interrupt() }) { try body(connection) }
+    }
+
+    func describe(_ stream: ExtractRequest) async throws -> SQLTable {
+        let table = try await run { try PostgresCatalog($0).describe(stream) }
+        subject.withLock { $0 = table.subject }
+        return table
+    }
+
+    private var reading: String { "reading " + subject.withLock { $0 } }
+
+    func firstRow(of query: String) async throws -> [String?]? {
+        let what = reading
+        return try await run { try $0.rows(of: query, doing: what).first }
+    }
+
+    func beginSnapshot() async throws {
+        _ = try await run {
+            try $0.rows(
+                of: "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", doing: "beginning a transaction")
+        }
+    }
+
+    func endSnapshot() async throws {
+        _ = try await run { try $0.rows(of: "COMMIT", doing: "ending a transaction") }
+    }
+
+    func open(_ query: String, width: Int) async throws {
+        let what = reading
+        try await run { try $0.beginCopy(of: query, doing: what) }
+    }
+
+    func fetch(into chunk: SQLChunk) async throws {
+        let what = reading
+        try await run { try $0.readCopy(into: chunk, doing: what) }
+    }
+
+    func close() async {
+        let connection = connection
+        await queue.finish { connection.finish() }
+    }
+}
+
+/// A flag that one thread sets and another asks.
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+    func set() { value.store(true, ordering: .relaxed) }
+    var isSet: Bool { value.load(ordering: .relaxed) }
+}
+
+extension Duration {
+    /// Rounded up, so that a short limit does not become none.
+    var wholeMilliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+    }
+}

@@ -1,0 +1,46 @@
+package import Spool
+
+/// PostgreSQL, through libpq.
+package struct PostgresSource: CheckableSource {
+    package static let kind = "postgres"
+
+    package struct Configuration: Sendable {
+        /// The whole URL. libpq takes what it leaves out from `PG*` variables, service and password files.
+        var url: String
+        /// What the server is, for messages: without password.
+        package var location: String
+        /// What must never be in a message.
+        var secrets: [String]
+        package var passwordFile: String?
+        /// Zero: no limit.
+        package var statementTimeout = Duration.zero
+        package var lockTimeout = Duration.seconds(30)
+
+        package init(url: String, location: String, secrets: [String]) {
+            self.url = url
+            self.location = location
+            self.secrets = secrets
+        }
+    }
+
+    private let configuration: Configuration
+    package var location: String { configuration.location }
+
+    package init(_ configuration: Configuration) { self.configuration = configuration }
+
+    private var reading: SQLReading {
+        SQLReading(location: location) { [configuration] in try await PostgresSession.connect(configuration) }
+    }
+
+    /// A watermark of the operator's choice; nil for a text that is no value that it can have.
+    package static func watermark(_ text: String, notes: String?) -> Watermark? {
+        SQLWatermarkValue.watermark(text, notes: notes)
+    }
+
+    package func validate(_ stream: ExtractRequest) throws { try SQLReading.validate(stream) }
+
+    package func read(_ run: RunContext) async throws -> Bool { try await reading.read(run) }
+
+    /// What `etlctl check` can tell of a stream without reading it.
+    package func check(_ stream: ExtractRequest) async throws -> String { try await reading.check(stream) }
+}

@@ -1,0 +1,269 @@
+internal import JSONBytes
+internal import Spool
+
+/// What the ways of reading a table share: the columns, the key, and how a row becomes a record of the page.
+///
+/// Not `Sendable`: it belongs to the run's task.
+final class SQLReader {
+    let run: RunContext
+    let session: any SQLSession
+    let table: SQLTable
+    /// The columns that make up the key; empty without one.
+    let key: [SQLColumn]
+    let watermark: SQLColumn?
+    /// What is read, in the order of the columns' names, which is the order of a row.
+    private let fetched: [SQLColumn]
+    /// The page's number of each fetched column's field; -1 for one that is read for the key alone.
+    private let fields: [Int]
+    private let keyPlaces: [Int]
+    private let watermarkPlace: Int?
+    private let normalizer: SQLNormalizer
+    private let scratch = ByteBuffer(capacity: 256)
+    private let lastKey = ByteBuffer(capacity: 256)
+    private var hasLastKey = false
+    private var invalidTexts = 0
+
+    init(run: RunContext, session: any SQLSession, table: SQLTable) throws {
+        self.run = run
+        self.session = session
+        self.table = table
+        let stream = run.stream
+        let resolver = SQLColumnResolver(table: table, stream: stream)
+        key = try (stream.key.isEmpty ? table.primaryKey : stream.key).map { try resolver.column($0, "key") }
+        watermark =
+            stream.mode == .incremental ? try stream.watermark.map { try resolver.column($0, "watermark") } : nil
+        try resolver.checkSelection()
+        var fetched: [(column: SQLColumn, field: Int)] = []
+        let needed = Set(key.map(\.name))
+        for column in table.columns {
+            let field = Array(column.name.utf8).withUnsafeBytes { run.page.fields.number(of: $0) }
+            if column.name == watermark?.name { run.page.fields.select(field) }
+            let isSelected = run.page.fields.fields[field].isSelected
+            guard isSelected || needed.contains(column.name) else { continue }
+            fetched.append((column, isSelected ? field : -1))
+        }
+        fetched.sort {
+            ColumnNaming.sanitized($0.column.name).utf8.lexicographicallyPrecedes(
+                ColumnNaming.sanitized($1.column.name).utf8)
+        }
+        let columns = fetched.map(\.column)
+        self.fetched = columns
+        fields = fetched.map(\.field)
+        keyPlaces = key.compactMap { part in columns.firstIndex { $0.name == part.name } }
+        watermarkPlace = watermark.flatMap { part in columns.firstIndex { $0.name == part.name } }
+        normalizer = SQLNormalizer(nestsAsJSON: stream.nestsAsJSON)
+    }
+
+    var grammar: any SQLGrammar { session.grammar }
+    var hasKey: Bool { !key.isEmpty }
+    var keyTerms: [String] { key.map { grammar.term($0, bytewise: false) } }
+
+    /// The first of the three parts of an identity without a key.
+    private var place: String { run.stream.from ?? run.stream.name }
+
+    // MARK: Statements
+
+    func select(where conditions: [String], order: [String]) -> String {
+        var text = "SELECT \(fetched.map(\.expression).joined(separator: ", ")) FROM \(table.relation)"
+        if !conditions.isEmpty { text += " WHERE " + conditions.map { "(\($0))" }.joined(separator: " AND ") }
+        if !order.isEmpty { text += " ORDER BY " + order.joined(separator: ", ") }
+        return text
+    }
+
+    /// The condition for rows behind the one with these values.
+    func isAfter(_ values: [String], of columns: [SQLColumn], bytewiseFirst: Bool = false) -> String {
+        let terms = columns.enumerated().map { grammar.term($1, bytewise: bytewiseFirst && $0 == 0) }
+        return grammar.isAfter(terms, zip(values, columns).map { grammar.literal($0, of: $1) })
+    }
+
+    /// Reads a query's rows to its end, the next ones on their way while these are handled.
+    ///
+    /// - Parameter row: handles one row; false ends the reading.
+    /// - Returns: false if `row` ended it.
+    func read(_ query: String, row handle: (SQLChunk, Int) async throws -> Bool) async throws -> Bool {
+        hasLastKey = false
+        try await session.open(query, width: fetched.count)
+        var chunk = SQLChunk(width: fetched.count)
+        var spare = SQLChunk(width: fetched.count)
+        try await session.fetch(into: chunk)
+        while chunk.rows > 0 {
+            let (session, next) = (session, spare)
+            async let following: Void = session.fetch(into: next)
+            for row in 0..<chunk.rows where try await !handle(chunk, row) { return false }
+            try await following
+            swap(&chunk, &spare)
+        }
+        return true
+    }
+
+    // MARK: Rows
+
+    /// Makes a record of a row, its identity and values; the caller completes and adds it.
+    ///
+    /// - Throws: `ExtractError` of kind `.configuration` for a key that is null, or the same as the row's before.
+    func record(_ chunk: SQLChunk, _ row: Int, scope: [UInt8] = []) throws -> PageBuilder.Record {
+        let page = run.page
+        let firstSlot = page.slots.count
+        let firstRescue = page.rescues.count
+        for (place, column) in fetched.enumerated() where fields[place] >= 0 {
+            let start = page.values.count
+            guard let text = chunk.cell(row, place) else {
+                page.values.append("null")
+                page.addSlot(field: fields[place], type: .null, from: start)
+                continue
+            }
+            if let type = normalizer.append(text, column.type, to: page.values) {
+                page.addSlot(field: fields[place], type: type, from: start)
+            } else {
+                page.values.append("null")
+                page.addSlot(field: fields[place], type: .null, from: start)
+                rescue(text, place, chunk, row)
+            }
+        }
+        run.countRecord()
+        var record = PageBuilder.Record(
+            slots: firstSlot..<page.slots.count, version: 0..<0, identity: try identity(chunk, row))
+        record.rescues = firstRescue..<page.rescues.count
+        record.hashesFields = true
+        if hasKey {
+            record.id = record.identity
+        } else {
+            record.countScope = scope.withUnsafeBytes(page.keep)
+        }
+        return record
+    }
+
+    private func rescue(_ text: UnsafeRawBufferPointer, _ place: Int, _ chunk: SQLChunk, _ row: Int) {
+        if isValidUTF8(text) { return run.page.rescue(field: fields[place], text: text) }
+        scratch.removeAll()
+        appendHexadecimal(text, to: scratch)
+        run.page.rescue(field: fields[place], text: scratch.bytes)
+        guard fetched[place].type.isText else { return }
+        invalidTexts += 1
+        guard invalidTexts == 1 else {
+            return run.warn("invalid_text", firstInvalid + "; they are in _rescued as hexadecimal", count: invalidTexts)
+        }
+        let key = hasKey ? keyValues(chunk, row).joined(separator: ", ") : "unknown (no key)"
+        firstInvalid =
+            "texts of \(table.subject) are no valid UTF-8, first \(fetched[place].name) of the row with the key \(key)"
+        run.warn("invalid_text", firstInvalid + "; they are in _rescued as hexadecimal", count: 1)
+    }
+
+    private var firstInvalid = ""
+
+    private func appendHexadecimal(_ bytes: UnsafeRawBufferPointer, to target: ByteBuffer) {
+        target.append("\\x")
+        target.append(hexadecimal: [UInt8](bytes))
+    }
+
+    /// The key's text as in `_id`: one part's text, several as a JSON array; without a key the place of the rows.
+    private func identity(_ chunk: SQLChunk, _ row: Int) throws -> Range<Int> {
+        let values = run.page.values
+        let start = values.count
+        guard hasKey else {
+            values.append(place)
+            return start..<values.count
+        }
+        if keyPlaces.count > 1 { values.append(UInt8(ascii: "[")) }
+        for (index, place) in keyPlaces.enumerated() {
+            guard let text = chunk.cell(row, place) else {
+                throw ExtractError(
+                    .configuration,
+                    "the key of stream \(run.stream.name) is not unique: a row of \(table.subject) has no value in \(fetched[place].name)",
+                    hint: "set key: to columns without nulls")
+            }
+            let type = fetched[place].type
+            guard keyPlaces.count > 1 else {
+                appendPlain(text, type, to: values)
+                break
+            }
+            if index > 0 { values.append(UInt8(ascii: ",")) }
+            if !normalizer.appendNested(text, type, to: values, depth: 0) {
+                scratch.removeAll()
+                appendHexadecimal(text, to: scratch)
+                values.appendJSONString(scratch.bytes)
+            }
+        }
+        if keyPlaces.count > 1 { values.append(UInt8(ascii: "]")) }
+        try checkUnique(start..<values.count)
+        return start..<values.count
+    }
+
+    /// The value's text: of a JSON string what it holds, else the JSON itself.
+    private func appendPlain(_ text: UnsafeRawBufferPointer, _ type: SQLType, to values: ByteBuffer) {
+        if type.isText {
+            if isValidUTF8(text) { values.append(text) } else { appendHexadecimal(text, to: values) }
+            return
+        }
+        scratch.removeAll()
+        guard normalizer.append(text, type, to: scratch) != nil else {
+            if isValidUTF8(text) { values.append(text) } else { appendHexadecimal(text, to: values) }
+            return
+        }
+        if scratch.base[0] == UInt8(ascii: "\"") {
+            values.appendDecoded(scratch.bytes(1..<scratch.count - 1))
+        } else {
+            values.append(scratch)
+        }
+    }
+
+    /// Rows come in the order of their keys, so equal ones stand together.
+    private func checkUnique(_ identity: Range<Int>) throws {
+        let bytes = run.page.values.bytes(identity)
+        if hasLastKey, bytes.elementsEqual(lastKey.bytes) {
+            throw ExtractError.repeatedKey(String(decoding: bytes, as: UTF8.self), stream: run.stream)
+        }
+        lastKey.removeAll()
+        lastKey.append(bytes)
+        hasLastKey = true
+    }
+
+    /// The server's texts of a row's key.
+    func keyValues(_ chunk: SQLChunk, _ row: Int) -> [String] {
+        keyPlaces.map { place in
+            chunk.cell(row, place).map { keyText($0, fetched[place].type) } ?? ""
+        }
+    }
+
+    /// Raw bytes stand in a position as hexadecimal.
+    private func keyText(_ text: UnsafeRawBufferPointer, _ type: SQLType) -> String {
+        if type.isRawBytes {
+            scratch.removeAll()
+            scratch.append(hexadecimal: [UInt8](text))
+            return scratch.string
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The watermark of a row; nil for null.
+    func watermarkText(_ chunk: SQLChunk, _ row: Int) -> UnsafeRawBufferPointer? {
+        watermarkPlace.flatMap { chunk.cell(row, $0) }
+    }
+
+    // MARK: Commit
+
+    /// Stores the page. While the spool is full, no transaction is left open on the server: the connection is given up.
+    ///
+    /// - Throws: `SQLPause` after the page is stored, if the connection was given up.
+    func commit(_ progress: RunContext.Progress) async throws {
+        guard run.page.count > 0, try await !run.hasRoom() else { return try await run.commit(progress) }
+        await session.close()
+        try await run.commit(progress)
+        throw SQLPause()
+    }
+}
+
+/// Reading goes on with a new connection.
+struct SQLPause: Error {}
+
+extension SQLType {
+    var isText: Bool { self == .text }
+
+    /// Cells are bytes, not text.
+    var isRawBytes: Bool {
+        switch self {
+        case .bytes, .bits: true
+        default: false
+        }
+    }
+}

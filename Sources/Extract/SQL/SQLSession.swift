@@ -1,0 +1,62 @@
+/// One connection to a database server, as the reads use it. Calls come one at a time; each runs on the connection's own queue, and is cut
+/// short when its task is cancelled.
+protocol SQLSession: AnyObject, Sendable {
+    var grammar: any SQLGrammar { get }
+
+    /// What the stream reads: columns with their types, the primary key.
+    ///
+    /// - Throws: `ExtractError` of kind `.configuration` for what doesn't exist, `.denied` for what may not be read.
+    func describe(_ stream: ExtractRequest) async throws -> SQLTable
+
+    /// The first row of a small query; nil without one.
+    func firstRow(of query: String) async throws -> [String?]?
+
+    /// Begins a read-only transaction in which all reads see the same state.
+    func beginSnapshot() async throws
+
+    func endSnapshot() async throws
+
+    /// Starts a query whose rows `fetch` brings, unbuffered.
+    func open(_ query: String, width: Int) async throws
+
+    /// Fills the chunk with the rows that come next; it stays empty at the end.
+    func fetch(into chunk: SQLChunk) async throws
+
+    /// Ends the connection at once, and with it what runs in it.
+    func close() async
+}
+
+/// How a server's language spells what reads are made of.
+protocol SQLGrammar: Sendable {
+    /// The quote of identifiers.
+    var quote: Character { get }
+    /// The server's clock in UTC, `2025-11-25 14:57:57.425`.
+    var now: String { get }
+
+    /// A value of a column in a statement; the text is the server's or the row's form of it. No value can change a statement.
+    func literal(_ text: String, of column: SQLColumn) -> String
+
+    /// The column as it is ordered and compared. Text watermarks are compared byte by byte.
+    func term(_ column: SQLColumn, bytewise: Bool) -> String
+
+    /// True for rows behind a row of these values, in the order of the columns.
+    func isAfter(_ terms: [String], _ literals: [String]) -> String
+
+    /// The latest moment that a watermark of this class may have now; nil for other classes.
+    func latest(_ kind: SQLWatermarkClass) -> String?
+
+    /// True for values that order like numbers do; nil where all of them do.
+    func isFinite(_ term: String, _ column: SQLColumn) -> String?
+}
+
+extension SQLGrammar {
+    func quoted(_ name: String) -> String {
+        let quote = String(quote)
+        var text = quote
+        for character in name {
+            text.append(character)
+            if character == self.quote { text.append(character) }
+        }
+        return text + quote
+    }
+}

@@ -1,0 +1,67 @@
+import Foundation
+import JSONBytes
+import Spool
+import TestSupport
+import Testing
+
+@testable import Extract
+
+extension PostgresDatabase {
+    func source(
+        user: String = "postgres", password: String? = nil, options: String = "",
+        _ change: (inout PostgresSource.Configuration) -> Void = { _ in }
+    ) -> PostgresSource {
+        var configuration = PostgresSource.Configuration(
+            url: url(user: user, password: password, options: options), location: "postgres://127.0.0.1/\(name)",
+            secrets: password.map { [$0, $0.removingPercentEncoding ?? $0] } ?? [])
+        change(&configuration)
+        return PostgresSource(configuration)
+    }
+
+    /// 25 rows with five values of `updated_at`.
+    static let orders = """
+        CREATE TABLE orders (id bigint PRIMARY KEY, updated_at timestamptz, note text);
+        INSERT INTO orders SELECT n, timestamptz '2025-01-01 00:00:00Z' + (n % 5) * interval '1 day', 'note ' || n
+        FROM generate_series(1, 25) n;
+        """
+}
+
+@Suite(.postgres) struct PostgresContractTests {
+    private func contract() async throws -> SourceContract {
+        let database = try await PostgresServer.running().database(PostgresDatabase.orders)
+        return SourceContract(
+            stream: { spool, mode in
+                SQLExtraction(
+                    database.source(), spool, from: "public.orders", mode: mode,
+                    watermark: mode == .incremental ? "updated_at" : nil)
+            },
+            changeFiveRows: {
+                try database.run("UPDATE orders SET note = note || '!', updated_at = now() WHERE id BETWEEN 11 AND 15")
+            },
+            removeTwoRows: {
+                try database.run(
+                    "CREATE TABLE kept AS SELECT * FROM orders WHERE id < 3; DELETE FROM orders WHERE id < 3")
+            },
+            restoreTwoRows: { try database.run("INSERT INTO orders SELECT * FROM kept") })
+    }
+
+    @Test func `a second run of unchanged data spools nothing`() async throws {
+        try await contract().verifySecondRunSpoolsNothing()
+    }
+
+    @Test func `ids are stable over another spool and other pages`() async throws {
+        try await contract().verifyIDsAreStable()
+    }
+
+    @Test func `a run cut between any two pages brings the same rows`() async throws {
+        try await contract().verifyResume()
+    }
+
+    @Test func `changes finds what is new, changed, gone and back`() async throws {
+        try await contract().verifyChanges()
+    }
+
+    @Test func `incremental finds what changed behind the watermark`() async throws {
+        try await contract().verifyIncrementalFindsChanges()
+    }
+}

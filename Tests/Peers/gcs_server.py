@@ -1,0 +1,15 @@
+"""gcp-storage-emulator on a free port of loopback, in memory."""
+
+import logging
+import threading
+
+from gcp_storage_emulator.server import create_server
+
+from peer import announce, end_with_parent
+
+logging.disable(logging.CRITICAL)
+end_with_parent()
+server = create_server("127.0.0.1", 0, in_memory=True)
+server.start()
+announce(server._api._httpd.server_address[1])
+threading.Event().wait()
