@@ -15,6 +15,7 @@ package final class ByteBuffer {
 
     @inlinable package var base: UnsafeMutablePointer<UInt8> { state.pointee.base }
     @inlinable package var count: Int { state.pointee.count }
+    package var capacity: Int { state.pointee.capacity }
 
     package init(capacity: Int = 4096) {
         let capacity = max(capacity, 64)

@@ -62,7 +62,13 @@ package final class Shipper: Sendable {
                     holders += 1
                     let holder = holders
                     group.addTask { [shared] in
-                        try await Self.ship(table, routes, holder: holder, shared)
+                        do {
+                            return try await Self.ship(table, routes, holder: holder, shared)
+                        } catch {
+                            // The spool can't be written: no table can go on.
+                            shared.control.stop()
+                            throw error
+                        }
                     }
                 }
                 if control.follows, !control.isStopping, !isPolling {

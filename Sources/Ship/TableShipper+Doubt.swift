@@ -14,8 +14,9 @@ extension TableShipper {
 
     /// Asks BigQuery about the next requests in doubt, when it is time to.
     func ask(_ group: inout Group) async throws {
-        if hasSettlingDoubt, !keeper.isSettling {
+        if hasSettlingDoubt || awaitsSettling, !keeper.isSettling {
             hasSettlingDoubt = false
+            awaitsSettling = false
             hasFreshDoubt = true
         }
         guard hasFreshDoubt || askedInRound != nil, !isAsking, !isWriting, unsettled.isEmpty, !needsLook, !needsPlan,
@@ -166,6 +167,7 @@ extension TableShipper {
         }
         var decision = Decision(
             settlement: settlement, route: request.route, delivered: finding.found.count)
+        if !mayResend, !finding.missing.isEmpty { awaitsSettling = true }
         if mayResend, !finding.missing.isEmpty {
             if keepsMissing {
                 decision.waiting = WaitingRequest(

@@ -10,6 +10,7 @@ final class TableShipper {
         var configuration: ShipConfiguration
         var streams: [String: StreamDelivery]
         var budget: DeliveryBudget
+        var pool = BodyPool()
         var control: ShipControl
         var report: @Sendable (ShipEvent) -> Void
     }
@@ -96,6 +97,8 @@ final class TableShipper {
     var ready: [Outgoing] = []
     var waiting: [RequestID: WaitingRequest] = [:]
     var unsettled: [Decision] = []
+    /// Since when there are decisions that are not being written.
+    var undecidedSince: Duration?
     var postponed: [Answer] = []
 
     // The table.
@@ -126,6 +129,8 @@ final class TableShipper {
     var hasFreshDoubt = false
     /// Rows were accepted by a settling table: to be asked about when nothing else is to do.
     var hasSettlingDoubt = false
+    /// Rows that were not found wait for the table to settle, to be asked about once more.
+    var awaitsSettling = false
     /// A round of questions goes through all requests in doubt once.
     var askedInRound: Set<RequestID>?
     var questionDue: Duration = .zero
@@ -136,6 +141,8 @@ final class TableShipper {
     enum Concern: Hashable { case insert, metadata, question }
     var failingSince: [Concern: (Duration, String)] = [:]
     var failures = 0
+    /// The last failure was insertAll not knowing a table or a column that is there.
+    var failsForMetadata = false
     var typicalLatency: Double?
 
     var ending: Ending?
@@ -214,7 +221,7 @@ final class TableShipper {
     }
 
     private func step(_ group: inout Group) async throws {
-        if ending == nil, shared.control.isStopping { ending = .stopped }
+        if ending == nil, shared.control.isStopping || Task.isCancelled { ending = .stopped }
         if ending == nil { try await keepTable() }
         if ending == nil { giveUpIfOutOfPatience() }
         if ending != nil {
@@ -327,11 +334,14 @@ final class TableShipper {
             let wait = shared.control.delay(toSend: 0, at: now)
             if wait > .zero, !first.packed.isEmpty { moments.append(now + wait) }
         }
+        if let undecidedSince { moments.append(undecidedSince + Self.decisionDelay) }
         if isQuiet { moments.append(max(nextPoll, now)) }
         // Something that is due already was left for a reason: an event will follow, or it is looked at again in a moment.
-        let soon = now + .milliseconds(10)
-        guard let next = moments.map({ max($0, soon) }).min(), timers.min().map({ next < $0 }) ?? true else { return }
         let now = now
+        let soon = now + .milliseconds(10)
+        // One that should have rung is late, and not to be relied on.
+        timers = timers.filter { $0 > now }
+        guard let next = moments.map({ max($0, soon) }).min(), timers.min().map({ next < $0 }) ?? true else { return }
         timers.insert(next)
         let clock = clock
         group.addTask {
@@ -346,7 +356,7 @@ final class TableShipper {
         for (concern, (since, reason)) in failingSince where now - since >= patience {
             // Questions that fail do not hold up what can be sent meanwhile.
             if concern == .question, !isIdle { continue }
-            if concern == .insert, keeper.isSettling {
+            if concern == .insert, keeper.isSettling, failsForMetadata {
                 ending = .settling
                 return
             }

@@ -173,4 +173,96 @@ struct SettlingTests {
             #expect(try await bench.ship().status == .drained)
         }
     }
+
+    @Test func `a table recreated in the middle of a run is noticed before the end, and what the old one took is sent again`()
+        async throws
+    {
+        try await withBench { bench in
+            try await bench.spool(count: 3)
+            try await bench.shipSettled()
+            try await bench.spool(count: 100, from: 100)
+            try bench.sandbox.state.setFaults("latency=30ms,on=insertAll")
+            var configuration = bench.configuration()
+            configuration.maximumInFlight = 1
+            configuration.maximumRowsPerRequest = 10
+            let shipper = bench.shipper(configuration)
+            let run = Task { try await shipper.run() }
+            #expect(try await eventually { try await bench.ledger().delivered >= 23 })
+            try await bench.recreateTable()
+            #expect(try await run.value.status == .settling)
+            #expect(bench.warnings.contains("table_changed"))
+            let ledger = try await bench.ledger()
+            #expect(ledger.inDoubt >= 20)
+            #expect(ledger.rejected == 0)
+            bench.sandbox.state.clearFaults()
+            bench.clock.advance(by: .seconds(601))
+            #expect(try await bench.ship().status == .drained)
+            let ids = try bench.ids().filter { $0.hasPrefix("memos-1") && $0.contains("1") }
+            #expect(Set(ids).count == ids.count)
+            let expected = Set((100..<200).map { ShipBench.insertID($0) })
+            #expect(expected.isSubset(of: Set(ids)))
+        }
+    }
+
+    @Test func `a new table that only answers 503 is offline, not settling`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 20)
+            try bench.sandbox.state.setFaults("status=503,on=insertAll")
+            let summary = try await bench.ship { $0.patience = .milliseconds(100) }
+            #expect(summary.status == .offline)
+        }
+    }
+
+    @Test func `a column that somebody dropped comes back, or its values are rescued, and no row is rejected`()
+        async throws
+    {
+        for evolves in [true, false] {
+            try await withBench { bench in
+                try await bench.spool(count: 3)
+                try await bench.shipSettled()
+                try await bench.spool(count: 50, from: 100)
+                try bench.sandbox.state.setFaults("latency=30ms,on=insertAll")
+                var configuration = bench.configuration()
+                configuration.maximumInFlight = 1
+                configuration.maximumRowsPerRequest = 10
+                configuration.evolveSchema = evolves
+                let shipper = bench.shipper(configuration)
+                let run = Task { try await shipper.run() }
+                #expect(try await eventually { try await bench.ledger().delivered >= 13 })
+                try await bench.recreateTable(without: "n")
+                _ = try await run.value
+                bench.sandbox.state.clearFaults()
+                bench.clock.advance(by: .seconds(601))
+                let summary = try await bench.ship { $0.evolveSchema = evolves }
+                #expect(summary.status == .drained)
+                #expect(try await bench.ledger().rejected == 0)
+                let rows = try bench.rows().filter { ($0["_id"]?.stringValue ?? "").count == 4 }
+                #expect(rows.count == 50)
+                let kept = rows.filter { row in
+                    evolves ? row["n"] != .null : row["_rescued"]?.stringValue?.hasPrefix(#"{"n":"#) == true
+                }
+                #expect(kept.count == 50)
+            }
+        }
+    }
+
+    @Test func `following, rows a new table lost are sent again when its time is over`() async throws {
+        try await withBench { bench in
+            try bench.sandbox.state.setFaults("lose-new-table=5m")
+            try await bench.spool(count: 50)
+            var configuration = bench.configuration()
+            configuration.follow = true
+            let shipper = bench.shipper(configuration)
+            let run = Task { try await shipper.run() }
+            #expect(try await eventually { try await bench.ledger().inDoubt == 50 })
+            bench.clock.advance(by: .seconds(601))
+            bench.sandbox.state.advanceClock(by: .seconds(601))
+            // The timers were set before the clock was moved on: new rows wake the loop.
+            try await bench.spool(count: 1, from: 100)
+            #expect(try await eventually { try await bench.ledger().delivered == 51 })
+            shipper.endFollowing()
+            #expect(try await run.value.status == .drained)
+            #expect(try Set(bench.ids()).count == 51)
+        }
+    }
 }

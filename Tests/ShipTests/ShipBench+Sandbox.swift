@@ -25,10 +25,11 @@ extension ShipBench {
     }
 
     /// Deletes a table and creates it again with the same schema, as a user in the console would.
-    func recreateTable(_ table: String = "memos") async throws {
+    func recreateTable(_ table: String = "memos", without column: String? = nil) async throws {
         let old = try await call(.get, "p/datasets/d/tables/\(table)")
         try await deleteTable(table)
-        try await createTable(old["schema"]?["fields"]?.arrayValue ?? [], as: table)
+        let fields = old["schema"]?["fields"]?.arrayValue ?? []
+        try await createTable(fields.filter { column == nil || $0["name"]?.stringValue != column }, as: table)
     }
 
     func createDataset() async throws {
@@ -63,6 +64,21 @@ extension ShipBench {
         let reply = try await call(
             .post, "p/datasets/d/tables/memos/insertAll", .object([JSONMember("rows", .array(rows))]))
         try #require(reply["insertErrors"] == nil)
+    }
+
+    /// Rows of somebody else, extracted now.
+    func insertForeign(_ ids: [String]) async throws {
+        let rows = ids.map { id in
+            JSONValue.object([
+                JSONMember(
+                    "json",
+                    .object([
+                        JSONMember("_insert_id", .string(id)),
+                        JSONMember("_extracted_at", .string(clock.now().description)),
+                    ]))
+            ])
+        }
+        try await call(.post, "p/datasets/d/tables/memos/insertAll", .object([JSONMember("rows", .array(rows))]))
     }
 
     /// Changes a byte of a payload behind the spool's back.

@@ -109,17 +109,16 @@ struct CheckCommand: EtlctlCommand {
             let source = try await environment.source(of: stream)
             let request = environment.request(for: stream)
             try source.validate(request)
-            if let firestore = source as? FirestoreSource {
-                for finding in try await firestore.findings(request) {
-                    switch finding.level {
-                    case .ok: findings.ok(subject, finding.message)
-                    case .warning: findings.warn(subject, finding.message, hint: finding.hint)
-                    }
-                }
-            } else if let checkable = source as? any CheckableSource {
+            guard let firestore = source as? FirestoreSource else {
+                guard let checkable = source as? any CheckableSource else { return }
                 findings.ok(subject, try await checkable.check(request))
-            } else if let files = source as? FilesSource {
-                findings.ok(subject, try await files.check(request))
+                return
+            }
+            for finding in try await firestore.findings(request) {
+                switch finding.level {
+                case .ok: findings.ok(subject, finding.message)
+                case .warning: findings.warn(subject, finding.message, hint: finding.hint)
+                }
             }
         } catch {
             findings.add(subject, error)
