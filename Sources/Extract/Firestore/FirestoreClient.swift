@@ -61,6 +61,43 @@ struct FirestoreClient: Sendable {
         throw ExtractError(.unavailable, "counting \(subject) gave no result")
     }
 
+    /// Documents at which the server would cut a collection group for parallel readers, by paths below the database, in no order.
+    ///
+    /// - Parameter cuts: how many are wanted; fewer may come.
+    func partitions(of query: FirestoreQuery, cuts: Int, readTime: String) async throws -> [String] {
+        let subject = describe(query.collection)
+        var paths: [String] = []
+        var token = ""
+        repeat {
+            var members: [(String, JSONValue)] = [
+                ("structuredQuery", query.json), ("partitionCount", .string(String(cuts))),
+                ("readTime", .string(readTime)),
+            ]
+            if !token.isEmpty { members.append(("pageToken", .string(token))) }
+            let answer = try await whole(
+                try await post("", "partitionQuery", .init(members), reading: subject), reading: subject)
+            for partition in answer["partitions"]?.arrayValue ?? [] {
+                guard let name = partition["values"]?.arrayValue?.first?["referenceValue"]?.stringValue,
+                    name.hasPrefix(root + "/")
+                else { continue }
+                paths.append(String(name.dropFirst(root.count + 1)))
+            }
+            token = answer["nextPageToken"]?.stringValue ?? ""
+        } while !token.isEmpty
+        return paths
+    }
+
+    /// What the administration tells of the database, or of something below it.
+    func metadata(_ path: String) async throws -> JSONValue {
+        let request = HTTPRequest(.get, base + Self.encoded(database + path), timeouts: Self.timeouts)
+        let response = try await http.send(request, maximumResponseBytes: 1 << 20)
+        guard response.isSuccess else {
+            throw FirestoreFailure.refusal(
+                status: response.status, body: response.body, retryAfter: nil, reading: "Firestore \(database)")
+        }
+        return try JSONValue(parsing: response.body)
+    }
+
     /// The server's clock, and whether anything can be read at all: a keys-only query for one document. One read.
     func probe(_ collection: FirestoreCollection) async throws -> (readTime: Timestamp, text: String, isEmpty: Bool) {
         var query = FirestoreQuery(collection)

@@ -57,10 +57,19 @@ struct FirestoreCollection: Sendable, Equatable {
             && segments[2].elementsEqual(collectionID.utf8)
     }
 
+    /// The path of a document of this collection; not for groups.
+    func path(ofID id: String) -> String { (parent.isEmpty ? "" : parent + "/") + collectionID + "/" + id }
+
+    /// True if a path is that of a document directly in this collection.
+    func holds(_ path: String) -> Bool {
+        let front = self.path(ofID: "")
+        return path.hasPrefix(front) && !path.dropFirst(front.count).contains("/")
+    }
+
     /// `from` of a structured query.
-    var selector: FirestoreJSON {
+    func selector(asGroup: Bool = false) -> FirestoreJSON {
         var members: [(String, FirestoreJSON)] = [("collectionId", .string(collectionID))]
-        if isGroup { members.append(("allDescendants", .bool(true))) }
+        if isGroup || asGroup { members.append(("allDescendants", .bool(true))) }
         return .array([.init(members)])
     }
 }

@@ -19,6 +19,8 @@ struct FirestoreQuery {
     /// Ends before what stands at these values.
     var endBefore: [FirestoreJSON] = []
     var limit: Int?
+    /// Every collection of the name, at any depth (`partitionQuery` takes nothing else).
+    var selectsGroup = false
     /// Only documents' names and times.
     var isKeysOnly = false
     /// Only these fields; nil for all.
@@ -47,7 +49,7 @@ struct FirestoreQuery {
     }
 
     var json: FirestoreJSON {
-        var members: [(String, FirestoreJSON)] = [("from", collection.selector)]
+        var members: [(String, FirestoreJSON)] = [("from", collection.selector(asGroup: selectsGroup))]
         if isKeysOnly {
             members.append(("select", .init([("fields", .array([.init([("fieldPath", .string("__name__"))])]))])))
         } else if let fields {

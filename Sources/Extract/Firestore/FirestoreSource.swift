@@ -22,7 +22,7 @@ package struct FirestoreSource: CheckableSource {
     /// There is no read-only scope for Firestore: reading only must come from the role (roles/datastore.viewer).
     package static let scopes = ["https://www.googleapis.com/auth/datastore"]
 
-    private let client: FirestoreClient
+    let client: FirestoreClient
     package let location: String
 
     package init(_ configuration: Configuration, http: AuthorizedClient) {
@@ -92,12 +92,9 @@ package struct FirestoreSource: CheckableSource {
 
     // MARK: Check
 
-    /// What `etlctl check` can tell of a stream without reading it.
+    /// One line of what `findings` tells.
     package func check(_ stream: ExtractRequest) async throws -> String {
-        let collection = try FirestoreCollection(parsing: stream.from ?? "")
-        let now = try await client.probe(collection)
-        return now.isEmpty
-            ? "reachable, but \(client.describe(collection)) holds no documents" : "reachable and readable"
+        try await findings(stream).map(\.message).joined(separator: "; ")
     }
 
     /// Documents a full read would bring, by aggregation: one read for each started 1,000 of them.

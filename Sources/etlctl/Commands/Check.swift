@@ -109,8 +109,17 @@ struct CheckCommand: EtlctlCommand {
             let source = try await environment.source(of: stream)
             let request = environment.request(for: stream)
             try source.validate(request)
-            guard let checkable = source as? any CheckableSource else { return }
-            findings.ok(subject, try await checkable.check(request))
+            guard let firestore = source as? FirestoreSource else {
+                guard let checkable = source as? any CheckableSource else { return }
+                findings.ok(subject, try await checkable.check(request))
+                return
+            }
+            for finding in try await firestore.findings(request) {
+                switch finding.level {
+                case .ok: findings.ok(subject, finding.message)
+                case .warning: findings.warn(subject, finding.message, hint: finding.hint)
+                }
+            }
         } catch {
             findings.add(subject, error)
         }
