@@ -164,7 +164,8 @@ struct RowSeal {
     var operation: Int64
     var extractedAt: Int64
 
-    /// CRC-32 (gzip's, by carry-less multiplication where the processor has it) over the four numbers in little endian, the insertId and the payload; kept beside them.
+    /// CRC-32 (gzip's, by carry-less multiplication where the processor has it) over the four numbers in little endian, the insertId and the
+    /// payload; kept beside them.
     func checksum(insertID: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> Int64 {
         let numbers = (row.littleEndian, shape.littleEndian, operation.littleEndian, extractedAt.littleEndian)
         var sum = withUnsafeBytes(of: numbers) { SpoolStore.checksum($0) }

@@ -109,14 +109,8 @@ struct CheckCommand: EtlctlCommand {
             let source = try await environment.source(of: stream)
             let request = environment.request(for: stream)
             try source.validate(request)
-<<<<<<< HEAD
             guard let checkable = source as? any CheckableSource else { return }
             findings.ok(subject, try await checkable.check(request))
-=======
-            if let files = source as? FilesSource { findings.ok(subject, try await files.check(request)) }
-            guard let firestore = source as? FirestoreSource else { return }
-            findings.ok(subject, try await firestore.check(request))
->>>>>>> main
         } catch {
             findings.add(subject, error)
         }
