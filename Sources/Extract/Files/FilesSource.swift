@@ -1,5 +1,5 @@
 /// Objects of a folder or bucket as a source: CSV, JSON lines and Parquet, plain or compressed.
-package struct FilesSource: Source {
+package struct FilesSource: CheckableSource {
     package static let kind = "files"
 
     let store: any ObjectStore

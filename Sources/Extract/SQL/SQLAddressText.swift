@@ -16,7 +16,9 @@ struct SQLAddressText {
         // The last @ behind which a host can stand; one inside the query's values has none behind it.
         while let at = rest[..<end].lastIndex(of: "@") {
             let host = rest[rest.index(after: at)...].prefix { !"/?#".contains($0) }
-            if !host.contains(where: { "=&@ ".contains($0) }) {
+            let question = rest[..<at].firstIndex(of: "?")
+            let isInQuery = question.map { rest[$0..<at].contains("=") } ?? false
+            if !isInQuery, !host.contains(where: { "=&@ ".contains($0) }) {
                 let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
                 user = parts[0]
                 password = parts.count > 1 ? parts[1] : nil

@@ -318,3 +318,81 @@ import Testing
         }
     }
 }
+
+/// Budgets, back-pressure and what changes between runs.
+@Suite(.postgres) struct PostgresRunTests {
+    private func withOrders<Value>(
+        _ body: (PostgresDatabase, SpoolStore) async throws -> Value
+    ) async throws -> Value {
+        let database = try await PostgresServer.running().database(PostgresDatabase.orders)
+        return try await withTemporarySpool { try await body(database, $0) }
+    }
+
+    @Test(arguments: ReadMode.allCases)
+    func `a limit interrupts, and the next run goes on under the same id`(mode: ReadMode) async throws {
+        try await withOrders { database, spool in
+            let stream = SQLExtraction(
+                database.source(), spool, mode: mode, watermark: mode == .incremental ? "updated_at" : nil)
+            var ids: Set<String?> = []
+            for expected in [10, 20] {
+                let part = try await stream.withOptions { $0.limit = 10 }.complete()
+                #expect(part.status == .interrupted)
+                ids.insert(part.runID)
+                let count = try await stream.rows().count
+                #expect(count == expected)
+            }
+            let rest = try await stream.complete()
+            #expect(rest.status == .complete)
+            ids.insert(rest.runID)
+            let rows = try await stream.rows()
+            #expect(Set(rows.compactMap(\.id)).count == 25 && rows.count == 25)
+            #expect(ids.count == 1)
+        }
+    }
+
+    @Test func `no transaction stays open on the server while the spool is full`() async throws {
+        try await withOrders { database, spool in
+            let stream = SQLExtraction(database.source(options: "?application_name=waiting"), spool).withOptions {
+                $0.rowsPerPage = 5
+                $0.maximumSpoolBytes = 1
+                $0.patience = .seconds(4)
+            }
+            let task = Task { await stream.run() }
+            let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting'"
+            func count() throws -> String { try database.run(sessions).trimmingCharacters(in: .whitespacesAndNewlines) }
+            let opened = try await eventually { try count() != "0" }
+            #expect(opened)
+            let closed = try await eventually(within: .seconds(3)) { try count() == "0" }
+            #expect(closed)
+            let result = await task.value
+            #expect(result.kind == .noRoom && result.status == .interrupted)
+            let rows = try await stream.withOptions { $0.maximumSpoolBytes = 0 }.complete().counters.rowsSpooled
+            #expect(rows == 25)
+        }
+    }
+
+    @Test func `a watermark whose type changed is refused, a column added is read`() async throws {
+        try await withOrders { database, spool in
+            let stream = SQLExtraction(database.source(), spool, mode: .incremental, watermark: "updated_at")
+            try await stream.complete()
+            try database.run("ALTER TABLE orders ADD COLUMN extra int; INSERT INTO orders VALUES (300, now(), 'n', 5)")
+            try await stream.complete()
+            let last = try await stream.rows().last
+            #expect(last?["extra"] == 5)
+            try database.run("ALTER TABLE orders ALTER COLUMN updated_at TYPE bigint USING 5")
+            let refused = await stream.run()
+            #expect(refused.kind == .configuration)
+        }
+    }
+
+    @Test func `check tells what an extraction would meet`() async throws {
+        try await withOrders { database, spool in
+            let stream = SQLExtraction(database.source(), spool, from: "public.orders", mode: .changes)
+            let told = try await database.source().check(stream.request)
+            #expect(told.contains("3 columns, key id"))
+            await #expect(throws: ExtractError.self) {
+                try await database.source().check(stream.with { $0.from = "nope" }.request)
+            }
+        }
+    }
+}

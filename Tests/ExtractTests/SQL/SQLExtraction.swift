@@ -67,9 +67,4 @@ struct SQLExtraction: Sendable {
 
 extension SpooledRow {
     var id: String? { json["_id"]?.stringValue }
-
-    /// The fields alone, as JSON text.
-    var fields: String {
-        JSONValue.object((json.objectValue ?? []).filter { !$0.name.hasPrefix("_") || $0.name == "_rescued" }).text
-    }
 }
