@@ -41,6 +41,8 @@ package struct StreamSummary: Sendable, Equatable {
     package var inDoubt = 0
     package var requests = 0
     package var retries = 0
+    /// Values that did not fit their columns and went to `_rescued`.
+    package var rescued = 0
     /// Bytes of bodies sent, before compression.
     package var bytes = 0
     package var seconds = 0.0

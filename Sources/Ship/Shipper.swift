@@ -10,6 +10,9 @@ package final class Shipper: Sendable {
     private let shared: TableShipper.Shared
     private let control: ShipControl
 
+    /// How long calls about tables and questions may go on after a stop: less than requests with rows, whose answers are worth more.
+    private static let metadataGrace: Duration = .seconds(2)
+
     /// - Parameters:
     ///   - streams: the configured streams; rows of others are shipped with the defaults.
     ///   - events: called from several tasks at once.
@@ -22,9 +25,13 @@ package final class Shipper: Sendable {
         control = ShipControl(
             follows: configuration.follow, rowLimit: configuration.rowLimit,
             rowsPerSecond: configuration.rowsPerSecond)
+        var bigQuery = BigQueryClient(client: client, endpoint: configuration.endpoint)
+        bigQuery.interruption = { [control, clock = configuration.clock] in
+            await control.waitForStop()
+            await clock.sleep(Self.metadataGrace)
+        }
         shared = TableShipper.Shared(
-            spool: spool, client: BigQueryClient(client: client, endpoint: configuration.endpoint),
-            configuration: configuration,
+            spool: spool, client: bigQuery, configuration: configuration,
             streams: Dictionary(streams.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first }),
             budget: DeliveryBudget(
                 maximumInFlight: configuration.maximumInFlight, maximumRequestBytes: configuration.maximumRequestBytes),

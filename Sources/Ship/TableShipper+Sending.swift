@@ -132,7 +132,9 @@ extension TableShipper {
         if result.isStale { mustScan = true }
         for outgoing in result.unsent { unsettled.append(returned(outgoing)) }
         for outgoing in result.outgoing {
-            rescuedValues += outgoing.packed.rescued
+            if outgoing.attempt == 0, outgoing.doubt == nil {
+                summaries[outgoing.route]?.rescued += outgoing.packed.rescued
+            }
             if outgoing.packed.body == nil {
                 settleWithoutSending(outgoing)
             } else {
@@ -339,6 +341,7 @@ extension TableShipper {
         defer { failures = 0 }
         guard isDown else { return }
         let soon = configuration.retry.first
+        questionDue = min(questionDue, now + soon)
         for (id, request) in waiting where !request.isFixed && request.due > now + soon {
             waiting[id]?.due = now + soon * Double.random(in: 0...1)
         }

@@ -4,14 +4,17 @@ extension TableShipper {
     /// BigQuery allows five metadata updates of a table in ten seconds (quotas page).
     private static let betweenChanges: Duration = .seconds(2)
 
+    /// Before anything goes to a settling table it must be known whether BigQuery can be asked about it.
+    var needsProbe: Bool { keeper.isSettling && canAsk == nil }
+
     /// Looks at the table, creates or extends it, and plans how rows get into it, as far as that is due.
     func keepTable() async throws {
         if sentSinceLook, let lookedAt, now - lookedAt >= Self.lookInterval { needsLook = true }
-        guard needsLook || needsPlan, now >= metadataDue, !isPreparing, !isWriting else { return }
+        guard needsLook || needsPlan || needsProbe, now >= metadataDue, !isPreparing, !isWriting else { return }
         do {
             if needsLook { try await look() }
             if needsPlan { try await makePlan() }
-            if keeper.isSettling, canAsk == nil, let plan { try await probe(plan) }
+            if needsProbe, let plan { try await probe(plan) }
             metadataAttempts = 0
             failingSince[.metadata] = nil
         } catch let stop as ShipStop {

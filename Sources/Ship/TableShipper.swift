@@ -116,7 +116,6 @@ final class TableShipper {
     /// insertAll knew less than the metadata says.
     var insertDisagrees = false
     var lastChangeOfOurs: Duration?
-    var rescuedValues = 0
     var viewDue: Duration = .zero
     var warned: Set<String> = []
 
@@ -276,7 +275,7 @@ final class TableShipper {
 
     /// Nothing is under way and nothing could be started: wait for a time to come, or end.
     private func rest() async throws {
-        guard waiting.isEmpty, !needsLook, !needsPlan, !mustScan else { return }
+        guard waiting.isEmpty, !needsLook, !needsPlan, !needsProbe, !mustScan else { return }
         if shared.control.isAtLimit {
             ending = .stopped
             return
@@ -324,7 +323,7 @@ final class TableShipper {
             if let next = route.held.values.map(\.due).min() { moments.append(next) }
         }
         if let until = keeper.settlesUntil { moments.append(until) }
-        if needsLook || needsPlan { moments.append(metadataDue) }
+        if needsLook || needsPlan || needsProbe { moments.append(metadataDue) }
         if let lookedAt { moments.append(lookedAt + Self.lookInterval) }
         if hasFreshDoubt { moments.append(questionDue) }
         if let patience = configuration.patience, !shared.control.follows {

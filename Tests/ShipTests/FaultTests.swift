@@ -218,6 +218,23 @@ struct FaultTests {
         }
     }
 
+    @Test(arguments: ["tables.get", "tables.insert", "query"])
+    func `a stop does not wait for a call that hangs`(_ operation: String) async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 10)
+            try bench.sandbox.state.setFaults("stall=1h,on=\(operation)")
+            let shipper = bench.shipper()
+            let run = Task { try await shipper.run() }
+            #expect(await eventually { bench.sandbox.state.requestsInFlight > 0 })
+            let stopped = ContinuousClock.now
+            run.cancel()
+            #expect(try await run.value.status == .stopped)
+            #expect(ContinuousClock.now - stopped < .seconds(5))
+            #expect(try await bench.ledger().delivered == 0)
+            #expect(try await bench.ledger().sending == 0)
+        }
+    }
+
     @Test func `following goes on with rows that come later, and ends when told to`() async throws {
         try await withBench { bench in
             try await bench.spool(count: 10)

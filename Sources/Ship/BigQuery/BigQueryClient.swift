@@ -7,6 +7,8 @@ package struct BigQueryClient: Sendable {
     let client: AuthorizedClient
     /// `https://bigquery.googleapis.com`, without a slash at the end.
     let endpoint: String
+    /// Returns when calls other than insertAll are to be given up; nil: never.
+    var interruption: (@Sendable () async -> Void)?
 
     /// Metadata replies are small; a schema of 10,000 columns with descriptions stays below this.
     private static let maximumMetadataBytes = 32 << 20
@@ -136,7 +138,7 @@ package struct BigQueryClient: Sendable {
         }
         let response: HTTPResponse
         do {
-            response = try await client.send(request, maximumResponseBytes: maximumResponseBytes)
+            response = try await send(request, maximumResponseBytes)
         } catch {
             throw BigQueryError(error, doing: what)
         }
@@ -145,6 +147,22 @@ package struct BigQueryClient: Sendable {
             throw Self.nonsense(what, status: response.status)
         }
         return value
+    }
+
+    private func send(_ request: HTTPRequest, _ maximumResponseBytes: Int) async throws -> HTTPResponse {
+        guard let interruption else {
+            return try await client.send(request, maximumResponseBytes: maximumResponseBytes)
+        }
+        return try await withThrowingTaskGroup(of: HTTPResponse?.self) { [client] group in
+            group.addTask { try await client.send(request, maximumResponseBytes: maximumResponseBytes) }
+            group.addTask {
+                await interruption()
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let response = first else { throw CancellationError() }
+            return response
+        }
     }
 
     static func nonsense(_ what: String, status: Int? = nil) -> BigQueryError {
