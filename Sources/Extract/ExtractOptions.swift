@@ -26,6 +26,8 @@ package struct ExtractOptions: Sendable {
     package var keysPerQuery = 10_000
     /// Documents fetched by one request for named documents.
     package var documentsPerFetch = 500
+    /// Rows of one object that are counted in memory: 24 bytes a row, in a table that doubles; more are counted on disk.
+    package var rowsCountedInMemory = 900_000
     /// Rows a page of a query's result may have; the server sends fewer where they are large.
     package var rowsPerQuery = 20_000
     package var clock: @Sendable () -> Timestamp = { .now() }

@@ -21,6 +21,8 @@ package final class RunContext {
     var usesTemporaryIndex = false
     /// A key that this run meets a second time is an error of the configuration, not another version.
     var refusesRepeatedKeys = false
+    /// How often rows occur in the objects that are being read, by object.
+    var rowCounts: [Int64: ObjectRowCounts] = [:]
     /// Rows that were spooled as rejected at once, and the first of them for people.
     var rejected = RejectedRows()
     /// Read every record once, whatever the watermark says.
@@ -133,7 +135,7 @@ package final class RunContext {
         commit.seenKeys = versions.seenKeys
         commit.equalRows = versions.equalRows
         commit.unchanged = versions.unchanged
-        commit.objectRows = versions.objectRows
+        commit.objectLog = versions.objectLog
         commit.objectsRead = progress.objectsRead
         commit.newColumns = page.fields.takeNewColumns()
         commit.rowsRead = uncommittedRecords
@@ -147,6 +149,7 @@ package final class RunContext {
         result.unchanged += appended.unchanged
         result.deletes += appended.deletes
         if let watermark = progress.watermark { self.watermark = watermark }
+        for object in progress.objectsRead { try await forgetRowCounts(of: object.number) }
         page.removeAll()
         self.progress(ExtractProgress(stream: stream.name, rowsRead: rowsRead, rowsSpooled: result.spooled))
     }

@@ -11,7 +11,7 @@ struct VersionSettlement {
     struct Outcome {
         var seenKeys = PackedKeys()
         var equalRows: [EqualRows] = []
-        var objectRows: [ObjectRows] = []
+        var objectLog: [ObjectLogEntry] = []
         /// Versions known already.
         var unchanged = 0
     }
@@ -101,49 +101,31 @@ struct VersionSettlement {
         outcome.equalRows = order
     }
 
-    private struct CountedInObject: Hashable {
-        var object: Int64
-        var hash: KnownHash
-    }
-
-    /// Counts equal rows within each object's present reading; those of an earlier reading of the same object are known already.
+    /// Counts equal records within each object's present reading; those that an earlier reading spooled are known already.
     private func countObjectRows(_ outcome: inout Outcome) async throws {
-        var order: [ObjectRows] = []
-        var places: [CountedInObject: Int] = [:]
-        var counted: [(record: Int, place: Int)] = []
+        var objects: [Int64: [Int]] = [:]
         for index in page.records.indices {
-            guard let object = page.records[index].object else { continue }
-            let key = CountedInObject(object: object.number, hash: page.knownHash(of: page.records[index]))
-            let place = places[key] ?? order.count
-            if place == order.count {
-                places[key] = place
-                order.append(ObjectRows(object: key.object, hash: key.hash))
-            }
-            counted.append((index, place))
+            if let object = page.records[index].object { objects[object.number, default: []].append(index) }
         }
-        guard !order.isEmpty else { return }
-        order = try await run.store.objectRows(order)
-        // A snapshot's ids carry its run: what earlier ones spooled says nothing about it.
-        for place in order.indices where run.stream.mode == .full && !run.owns(order[place].reading) {
-            order[place].spooled = 0
-        }
-        for (record, place) in counted {
-            guard let object = page.records[record].object else { continue }
-            if order[place].reading != object.reading {
-                order[place].reading = object.reading
-                order[place].seen = 0
+        for (number, indices) in objects.sorted(by: { $0.key < $1.key }) {
+            guard let first = indices.first, let object = page.records[first].object else { continue }
+            let counts = try await run.rowCounts(of: object)
+            let hashes = indices.map { page.knownHash(of: page.records[$0]) }
+            let before = try await counts.count(hashes, onlyOnce: object.holdsNoEquals)
+            var entry = ObjectLogEntry(object: number, reading: object.reading)
+            for (place, index) in indices.enumerated() {
+                let count = before[place]
+                page.records[index].equalsBefore = count.seen
+                page.records[index].isUnchanged = count.isKnown
+                if count.isKnown {
+                    outcome.unchanged += 1
+                    entry.unchanged += hashes[place].bytes
+                } else {
+                    entry.spooled += hashes[place].bytes
+                }
             }
-            let before = order[place].seen
-            page.records[record].equalsBefore = before
-            order[place].seen += 1
-            if before < order[place].spooled || (object.holdsNoEquals && before > 0) {
-                page.records[record].isUnchanged = true
-                outcome.unchanged += 1
-            } else {
-                order[place].spooled = before + 1
-            }
+            outcome.objectLog.append(entry)
         }
-        outcome.objectRows = order
     }
 }
 

@@ -4,7 +4,7 @@
 package final class ByteBuffer {
     package private(set) var base: UnsafeMutablePointer<UInt8>
     package private(set) var count = 0
-    private var capacity: Int
+    package private(set) var capacity: Int
 
     package init(capacity: Int = 4096) {
         self.capacity = max(capacity, 64)

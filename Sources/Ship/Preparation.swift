@@ -158,6 +158,7 @@ private final class Reading: @unchecked Sendable {
     let bodies: Int
     private let bytes: Int
     private let held: Set<RowID>
+    private let holdsAny: Bool
     private(set) var packed: [PackedRequest] = []
     private(set) var needsPlan = false
     private(set) var read = 0
@@ -171,6 +172,7 @@ private final class Reading: @unchecked Sendable {
         self.bodies = bodies
         self.bytes = bytes
         self.held = held
+        holdsAny = !held.isEmpty
     }
 
     var hasRoom: Bool { limit > 0 && bodies > 0 && bytes > 0 }
@@ -178,7 +180,7 @@ private final class Reading: @unchecked Sendable {
     /// False ends the read.
     func take(_ row: RowBytes) -> Bool {
         read += 1
-        if held.contains(row.id) { return true }
+        if holdsAny, held.contains(row.id) { return true }
         guard taken < limit else { return stop() }
         while true {
             switch packer.add(row) {

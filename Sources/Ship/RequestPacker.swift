@@ -47,7 +47,10 @@ final class RequestPacker: @unchecked Sendable {
     private let encoder: RowEncoder
     private let encodings: [Int64: ShapeEncoding]
     private let gzip: Gzip?
-    private let body = ByteBuffer(capacity: 256 << 10)
+    /// The last shape seen whose rows are sent as they were spooled.
+    private var verbatimShape: Int64 = -1
+    private let pool: BodyPool
+    private var body: ByteBuffer
     private var request = PackedRequest()
     var limits: Limits
     /// A resend has its rows, however many and large they are.
@@ -59,7 +62,9 @@ final class RequestPacker: @unchecked Sendable {
     private static let head: StaticString =
         #"{"kind":"bigquery#tableDataInsertAllRequest","skipInvalidRows":true,"ignoreUnknownValues":false,"rows":["#
 
-    init(plan: TablePlan, limits: Limits, compresses: Bool) {
+    init(plan: TablePlan, limits: Limits, compresses: Bool, pool: BodyPool = BodyPool()) {
+        self.pool = pool
+        body = pool.take()
         encoder = RowEncoder(rescuedColumn: plan.name(of: .rescued))
         encodings = plan.encodings
         gzip = compresses ? Gzip() : nil
@@ -71,7 +76,9 @@ final class RequestPacker: @unchecked Sendable {
     var isEmpty: Bool { request.isEmpty }
 
     func add(_ row: RowBytes) -> Step {
-        guard let encoding = encodings[row.shape] else { return .unknownShape }
+        // Rows of one shape mostly follow each other, and mostly fit the table as they are.
+        let isVerbatim = row.shape == verbatimShape
+        if !isVerbatim, encodings[row.shape] == nil { return .unknownShape }
         if !isUnlimited, request.count >= limits.rows { return .full }
         if request.isEmpty { request.first = row.id }
         guard row.isIntact else {
@@ -79,43 +86,58 @@ final class RequestPacker: @unchecked Sendable {
                 row.id, "damaged", "the row was damaged in the spool: it does not match its checksum; extract it again")
             return .added
         }
+        let body = body
         let start = body.count
         if start == 0 { body.append(Self.head) } else if !request.rows.isEmpty { body.append(UInt8(ascii: ",")) }
         body.append("{\"insertId\":")
         body.appendJSONString(row.insertID)
         body.append(",\"json\":")
-        switch encoder.encode(row.payload, encoding, into: body) {
-        case .refused(let reason, let message):
+        if isVerbatim {
+            body.append(row.payload)
+        } else if let refusal = encode(row, body) {
             body.truncate(to: start)
-            exclude(row.id, reason, message)
+            exclude(row.id, refusal.reason, refusal.message)
             return .added
-        case .written(let rescued):
-            body.append(UInt8(ascii: "}"))
-            let size = body.count + 2
-            if size > limits.bytes, !isUnlimited, !request.rows.isEmpty {
-                body.truncate(to: start)
-                return .full
-            }
-            if size > Self.hardLimit, request.rows.isEmpty {
-                body.truncate(to: start)
-                exclude(
-                    row.id, "too_large",
-                    "the row alone makes a request of \(size) bytes; BigQuery takes at most \(Self.hardLimit)")
-                return .added
-            }
-            request.rescued += rescued
-            if countsRescued, rescued > 0 { countRescued(encoding) }
+        }
+        body.append(UInt8(ascii: "}"))
+        let size = body.count + 2
+        if size > limits.bytes, !isUnlimited, !request.rows.isEmpty {
+            body.truncate(to: start)
+            return .full
+        }
+        if size > Self.hardLimit, request.rows.isEmpty {
+            body.truncate(to: start)
+            exclude(
+                row.id, "too_large",
+                "the row alone makes a request of \(size) bytes; BigQuery takes at most \(Self.hardLimit)")
+            return .added
         }
         if row.transientAttempts > 0 {
             request.transientAttempts[request.rows.count] = (row.transientAttempts, row.firstTransientAt)
         }
+        if !isVerbatim { countRescued(row) }
         request.rows.append(row.id)
         request.last = row.id
         return .added
     }
 
-    private func countRescued(_ encoding: ShapeEncoding) {
-        guard case .members(let members) = encoding else { return }
+    /// Returns why the row can't be sent, if it can't.
+    private func encode(_ row: RowBytes, _ body: ByteBuffer) -> (reason: String, message: String)? {
+        guard let encoding = encodings[row.shape] else { return nil }
+        if encoding == .verbatim { verbatimShape = row.shape }
+        switch encoder.encode(row.payload, encoding, into: body) {
+        case .refused(let reason, let message):
+            return (reason, message)
+        case .written:
+            return nil
+        }
+    }
+
+    /// After the row just encoded has found its place.
+    private func countRescued(_ row: RowBytes) {
+        guard case .members(let members) = encodings[row.shape] else { return }
+        request.rescued += encoder.rescuedMembers.count
+        guard countsRescued else { return }
         for place in encoder.rescuedMembers {
             rescuedByColumn[String(decoding: members[place].name, as: UTF8.self), default: 0] += 1
         }
@@ -136,7 +158,8 @@ final class RequestPacker: @unchecked Sendable {
                 sealed.body = compressed
                 sealed.isCompressed = true
             } else {
-                sealed.body = HTTPBody(copying: body.bytes)
+                sealed.body = pool.lend(body)
+                body = pool.take()
             }
         }
         clear()
@@ -145,7 +168,6 @@ final class RequestPacker: @unchecked Sendable {
 
     func clear() {
         body.removeAll()
-        body.shrink(to: 1 << 20)
         request = PackedRequest()
         request.rows.reserveCapacity(min(limits.rows, 1024))
     }

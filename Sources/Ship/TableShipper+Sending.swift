@@ -2,7 +2,12 @@ internal import Spool
 
 extension TableShipper {
     /// Bodies prepared in one go: as many requests are put on record in one commit.
-    private static let bodiesAtOnce = 16
+    private static let bodiesAtOnce = 24
+    /// The next ones are prepared when no more than this are left to be sent.
+    private static let readyEnough = 8
+    /// Decisions are put on record in one commit with those that come up in this time, up to this many.
+    private static let decisionsAtOnce = 16
+    static let decisionDelay: Duration = .milliseconds(20)
     /// Requests that wait for another attempt, beyond which no new ones are made.
     private var maximumWaiting: Int { 4 * configuration.maximumInFlight }
     /// So many failures in a row mean that the destination is down: then only one request at a time finds out whether it is back.
@@ -21,7 +26,8 @@ extension TableShipper {
 
     /// Starts to prepare the next requests: what waits and is due first, then rows left over, then new ones.
     func prepare(_ group: inout Group) {
-        guard !isPreparing, !isAwaitingRoom, ready.count < 2, !needsPlan, !needsLook, !isHeld, plan != nil,
+        guard !isPreparing, !isAwaitingRoom, ready.count <= Self.readyEnough, !needsPlan, !needsLook, !isHeld,
+            plan != nil,
             unsettled.count < 64, let packer
         else { return }
         guard let work = nextWork() else { return }
@@ -251,7 +257,8 @@ extension TableShipper {
     private func attempt(_ answer: Answer) -> Verdict.Attempt {
         Verdict.Attempt(
             table: table, rows: answer.outgoing.packed.rows, bytes: answer.outgoing.packed.bytes,
-            transientAttempts: answer.outgoing.packed.transientAttempts, isSettling: keeper.isSettling)
+            transientAttempts: answer.outgoing.packed.transientAttempts, failures: answer.outgoing.attempt,
+            isSettling: keeper.isSettling)
     }
 
     /// Answers that waited for a look at the table.
@@ -403,6 +410,12 @@ extension TableShipper {
     /// Writes what was decided, as much as has come up, in one commit.
     func write(_ group: inout Group) {
         guard !isWriting, !unsettled.isEmpty else { return }
+        if unsettled.count < Self.decisionsAtOnce, !inFlight.isEmpty, ending == nil {
+            let due = (undecidedSince ?? now) + Self.decisionDelay
+            if undecidedSince == nil { undecidedSince = now }
+            guard now >= due else { return }
+        }
+        undecidedSince = nil
         let decisions = unsettled
         unsettled = []
         isWriting = true

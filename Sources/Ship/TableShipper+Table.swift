@@ -145,7 +145,7 @@ extension TableShipper {
         packer = RequestPacker(
             plan: plan,
             limits: RequestPacker.Limits(rows: configuration.maximumRowsPerRequest, bytes: bytesPerRequest),
-            compresses: configuration.compresses)
+            compresses: configuration.compresses, pool: shared.pool)
         needsPlan = false
     }
 

@@ -10,6 +10,7 @@ final class TableShipper {
         var configuration: ShipConfiguration
         var streams: [String: StreamDelivery]
         var budget: DeliveryBudget
+        var pool = BodyPool()
         var control: ShipControl
         var report: @Sendable (ShipEvent) -> Void
     }
@@ -96,6 +97,8 @@ final class TableShipper {
     var ready: [Outgoing] = []
     var waiting: [RequestID: WaitingRequest] = [:]
     var unsettled: [Decision] = []
+    /// Since when there are decisions that are not being written.
+    var undecidedSince: Duration?
     var postponed: [Answer] = []
 
     // The table.
@@ -327,6 +330,7 @@ final class TableShipper {
             let wait = shared.control.delay(toSend: 0, at: now)
             if wait > .zero, !first.packed.isEmpty { moments.append(now + wait) }
         }
+        if let undecidedSince { moments.append(undecidedSince + Self.decisionDelay) }
         if isQuiet { moments.append(max(nextPoll, now)) }
         // Something that is due already was left for a reason: an event will follow, or it is looked at again in a moment.
         let soon = now + .milliseconds(10)

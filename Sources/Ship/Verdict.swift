@@ -42,6 +42,8 @@ struct Verdict: Sendable, Equatable {
         var bytes: Int
         /// Earlier transient refusals, by index, where there were any.
         var transientAttempts: [Int: (count: Int, first: Timestamp?)] = [:]
+        /// Attempts of the same request that failed before.
+        var failures = 0
         /// Accepted rows may still be lost: the table's metadata is settling.
         var isSettling = false
     }
@@ -49,8 +51,11 @@ struct Verdict: Sendable, Equatable {
     /// A row is given up after so many transient refusals, when the first is at least `transientAge` ago.
     static let maximumTransientAttempts = 20
     static let transientAge: Duration = .seconds(3600)
-    /// A connection cut while a body of at least this size was on its way may be the way of a server or a proxy to say 413.
-    static let largeBody = 64 << 10
+    /// A connection cut with so much of a body still to send is a server's or a proxy's way to say 413. Less is no sign: what libcurl counts as
+    /// sent lags behind by its buffer.
+    static let cutShort = 128 << 10
+    /// So many cut connections in a row are one too, whatever was counted.
+    static let cutsThatMeanTooLarge = 3
 
     init(rest: Settlement.Rest, advice: Advice, counts: Bool = true, httpStatus: Int? = nil, error: String? = nil) {
         self.rest = rest
@@ -177,8 +182,14 @@ struct Verdict: Sendable, Equatable {
         }
         guard !sent else {
             self.init(rest: .inDoubt(.unknown), advice: .retry(after: nil), error: error.message)
-            let wasCut = error.kind == .connectionLost && error.bodyBytesSent < Int64(attempt.bytes)
-            if wasCut, attempt.bytes >= Self.largeBody, attempt.rows.count > 1 { advice = .split }
+            // 1 stands for "some": after a reset libcurl may have counted nothing.
+            let wasCutShort =
+                error.bodyBytesSent > 1 && error.bodyBytesSent + Int64(Self.cutShort) <= Int64(attempt.bytes)
+            if error.kind == .connectionLost, attempt.rows.count > 1,
+                wasCutShort || attempt.failures + 1 >= Self.cutsThatMeanTooLarge
+            {
+                advice = .split
+            }
             return
         }
         switch error.kind {

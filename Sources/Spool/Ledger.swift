@@ -62,7 +62,8 @@ extension SpoolStore {
         return all.compactMap { entries[$0.number] }
     }
 
-    /// When the oldest row that is not yet delivered was extracted, by route; none for routes without such rows. O(open requests).
+    /// When the oldest row that is not yet delivered was extracted, by route; none for routes without such rows. O(rows and requests that are
+    /// open).
     package func oldestUndelivered() async throws -> [Int64: Timestamp] {
         try await read { database in
             var result: [Int64: Timestamp] = [:]
@@ -75,10 +76,11 @@ extension SpoolStore {
                             SELECT route, claimed_to + 1 AS first FROM routes WHERE unclaimed > 0
                             UNION ALL
                             SELECT route, first_row FROM request_log
-                                WHERE state <> 'delivered' AND first_row IS NOT NULL AND own_rows > 0
+                                WHERE \(Self.openRequests) AND first_row IS NOT NULL AND own_rows > 0
                             UNION ALL
-                            SELECT row_id >> 40, row_id FROM row_fates
-                                WHERE state <> 'delivered' AND state IN ('pending', 'sending', 'in_doubt')
+                            SELECT row_id >> 40, row_id FROM row_fates WHERE state = 'pending'
+                            UNION ALL
+                            SELECT row_id >> 40, row_id FROM row_fates WHERE \(Self.claimedFates)
                         ) GROUP BY route
                     )
                     """)

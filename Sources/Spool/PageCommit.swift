@@ -26,8 +26,8 @@ package struct PageCommit: Sendable {
     /// How many equal rows without a key there are now.
     package var equalRows: [EqualRows] = []
 
-    /// Rows without a key met in objects, counted.
-    package var objectRows: [ObjectRows] = []
+    /// Rows without a key met in objects.
+    package var objectLog: [ObjectLogEntry] = []
     /// Objects that have been read to their end.
     package var objectsRead: [ObjectRead] = []
 

@@ -1,11 +1,16 @@
 internal import GRDB
 internal import GRDBSQLite
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Inserts the rows of one page. The path of every row: prepared statements, raw bytes, nothing allocated per row.
 struct RowInserter {
     private let page: PageCommit
     private let database: Database
     private let insert: Statement
+    private let lookups: Lookups
     /// The spool's number of each of the batch's shapes, once a row needs it; a shape of skipped rows alone is not kept.
     private var shapes: [Int64?]
     private var shapeCounts: [Int]
@@ -21,6 +26,7 @@ struct RowInserter {
                 INSERT INTO row_data (row_id, run_no, shape, op, extracted_at, checksum, insert_id, id, payload)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
+        lookups = try Lookups(database, usesTemporaryIndex: page.usesTemporaryIndex)
         shapes = [Int64?](repeating: nil, count: page.rows.shapes.count)
         shapeCounts = [Int](repeating: 0, count: shapes.count)
     }
@@ -94,16 +100,13 @@ struct RowInserter {
         shapeCounts[Int(entry.shape)] += 1
         nextRow += 1
         try remember(entry, storage)
-        if page.usesTemporaryIndex, entry.mayRepeat { try noteSeen(entry, storage) }
+        if entry.mayRepeat { try noteSeen(entry, storage) }
     }
 
     /// Notes the row where later runs look: as a recent id within the lookback, and as the known version of its key.
     private func remember(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
-        if let sortKey = entry.sortKey, let floor = page.recentFloor,
-            !UnsafeRawBufferPointer(rebasing: storage[sortKey]).lexicographicallyPrecedes(floor)
-        {
-            let statement = try database.cachedStatement(
-                sql: "INSERT OR IGNORE INTO recent_ids (stream_no, watermark, insert_id) VALUES (?, ?, ?)")
+        if let sortKey = entry.sortKey, let floor = page.recentFloor, isAtLeast(floor, storage[sortKey]) {
+            let statement = lookups.noteRecent
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
             bindBlob(statement.sqliteStatement, 2, storage, sortKey)
@@ -112,13 +115,7 @@ struct RowInserter {
         }
         guard let key = entry.knownKey else { return }
         if entry.knownVersion != nil || entry.knownChanges != nil {
-            let statement = try database.cachedStatement(
-                sql: """
-                    INSERT INTO known_versions (stream_no, key, version, changes, seen_run)
-                    VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5)
-                    ON CONFLICT (stream_no, key) DO UPDATE
-                    SET version = excluded.version, changes = coalesce(?4, changes), seen_run = ?5
-                    """)
+            let statement = lookups.noteVersion
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
             bindBlob(statement.sqliteStatement, 2, storage, key)
@@ -131,8 +128,7 @@ struct RowInserter {
             sqlite3_bind_int64(statement.sqliteStatement, 5, page.run.number)
             try step(statement)
         } else {
-            let statement = try database.cachedStatement(
-                sql: "DELETE FROM known_versions WHERE stream_no = ? AND key = ?")
+            let statement = lookups.forgetVersion
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
             bindBlob(statement.sqliteStatement, 2, storage, key)
@@ -140,10 +136,19 @@ struct RowInserter {
         }
     }
 
+    private func isAtLeast(_ floor: [UInt8], _ key: Slice<UnsafeRawBufferPointer>) -> Bool {
+        let key = UnsafeRawBufferPointer(rebasing: key)
+        return floor.withUnsafeBytes { floor in
+            let common = min(key.count, floor.count)
+            guard common > 0, let left = key.baseAddress, let right = floor.baseAddress else { return floor.isEmpty }
+            let order = memcmp(left, right, common)
+            return order == 0 ? key.count >= floor.count : order > 0
+        }
+    }
+
     /// Rows that this run spools itself must be found as well when it meets them again.
     private func noteSeen(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws {
-        let statement = try database.cachedStatement(
-            sql: "INSERT OR IGNORE INTO temp.seen_ids (stream_no, insert_id) VALUES (?, ?)")
+        guard let statement = lookups.noteSeen else { return }
         sqlite3_reset(statement.sqliteStatement)
         sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
         bindText(statement.sqliteStatement, 2, storage, entry.insertID)
@@ -152,17 +157,14 @@ struct RowInserter {
 
     private func isSpooled(_ entry: RowBatch.Entry, _ storage: UnsafeRawBufferPointer) throws -> Bool {
         if let sortKey = entry.sortKey {
-            let statement = try database.cachedStatement(
-                sql: "SELECT 1 FROM recent_ids WHERE stream_no = ? AND watermark = ? AND insert_id = ?")
+            let statement = lookups.findRecent
             sqlite3_reset(statement.sqliteStatement)
             sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
             bindBlob(statement.sqliteStatement, 2, storage, sortKey)
             bindText(statement.sqliteStatement, 3, storage, entry.insertID)
             if try found(statement) { return true }
         }
-        guard page.usesTemporaryIndex else { return false }
-        let statement = try database.cachedStatement(
-            sql: "SELECT 1 FROM temp.seen_ids WHERE stream_no = ? AND insert_id = ?")
+        guard let statement = lookups.findSeen else { return false }
         sqlite3_reset(statement.sqliteStatement)
         sqlite3_bind_int64(statement.sqliteStatement, 1, page.run.streamNumber)
         bindText(statement.sqliteStatement, 2, storage, entry.insertID)

@@ -10,12 +10,14 @@ struct Salvage {
     static let numbered = [
         ("stream_defs", "stream_no"), ("routes", "route"), ("run_log", "run_no"), ("shapes", "shape"),
         ("request_log", "request_id"), ("row_fates", "row_id"), ("quarantined_rows", "row_id"), ("row_data", "row_id"),
+        ("objects", "object_no"),
     ]
     /// Copied from both ends, up to a damaged place.
     static let keyed = [
         ("spool_meta", "name"), ("destination_tables", "endpoint, table_name"), ("column_names", "stream_no, field"),
         ("recent_ids", "stream_no, watermark, insert_id"), ("known_versions", "stream_no, key"),
-        ("scan_findings", "stream_no, key"), ("retired_days", "route, day"),
+        ("scan_findings", "stream_no, key"), ("retired_days", "route, day"), ("equal_rows", "stream_no, scope, hash"),
+        ("object_rows", "object_no, hash"),
     ]
 
     private let source: Database

@@ -1,4 +1,4 @@
-internal import CZlib
+internal import CDeflate
 internal import Foundation
 internal import GRDB
 internal import GRDBSQLite
@@ -149,10 +149,11 @@ extension SpoolStore {
         return last
     }
 
-    static func checksum(_ bytes: UnsafeRawBufferPointer, continuing sum: UInt = 0) -> UInt {
-        // An empty buffer may have no address, for which zlib would start anew.
+    /// CRC-32, the one of gzip, by carry-less multiplication where the processor has it.
+    static func checksum(_ bytes: UnsafeRawBufferPointer, continuing sum: UInt32 = 0) -> UInt32 {
+        // An empty buffer may have no address, for which the sum would start anew.
         guard let start = bytes.baseAddress, !bytes.isEmpty else { return sum }
-        return crc32(sum, start.assumingMemoryBound(to: UInt8.self), UInt32(bytes.count))
+        return libdeflate_crc32(sum, start, bytes.count)
     }
 }
 
@@ -164,7 +165,7 @@ struct RowSeal {
     var operation: Int64
     var extractedAt: Int64
 
-    /// CRC-32 (zlib's) over the four numbers in little endian, the insertId and the payload; kept beside them.
+    /// CRC-32 over the four numbers in little endian, the insertId and the payload; kept beside them.
     func checksum(insertID: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> Int64 {
         let numbers = (row.littleEndian, shape.littleEndian, operation.littleEndian, extractedAt.littleEndian)
         var sum = withUnsafeBytes(of: numbers) { SpoolStore.checksum($0) }

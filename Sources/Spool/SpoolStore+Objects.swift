@@ -30,20 +30,20 @@ package struct ObjectRead: Sendable, Equatable {
     }
 }
 
-/// How many equal rows without a key there are in an object.
-package struct ObjectRows: Sendable, Equatable {
-    package var object: Int64
-    package var hash: KnownHash
-    /// Spooled in any reading of the object.
-    package var spooled = 0
-    /// The reading that `seen` counts for.
-    package var reading: Int64 = 0
-    /// Met in this reading.
-    package var seen = 0
+/// Rows without a key that a page met in one object, as the first 16 bytes of their hashes.
+package struct ObjectLogEntry: Sendable, Equatable {
+    package static let hashLength = 16
 
-    package init(object: Int64, hash: KnownHash) {
+    package var object: Int64
+    package var reading: Int64
+    /// One after another, those that have a row in the page.
+    package var spooled: [UInt8] = []
+    /// Those that an earlier reading had spooled.
+    package var unchanged: [UInt8] = []
+
+    package init(object: Int64, reading: Int64) {
         self.object = object
-        self.hash = hash
+        self.reading = reading
     }
 }
 
@@ -79,59 +79,35 @@ extension SpoolStore {
             readAt: readAt.map(Timestamp.init(microseconds:)), runNumber: row["run_no"])
     }
 
-    /// Completes what is known of equal rows; those never met stay as they are. O(rows).
-    package func objectRows(_ rows: [ObjectRows]) async throws -> [ObjectRows] {
+    /// What is logged of an object's rows, in its order: the entries after a number, at most `limit`, and the number of the last.
+    package func objectLog(
+        _ object: Int64, after number: Int64, limit: Int
+    ) async throws -> (entries: [ObjectLogEntry], last: Int64) {
         try await read { database in
-            let statement = try database.cachedStatement(
-                sql: "SELECT spooled, reading, seen FROM object_rows WHERE object_no = ? AND hash = ?"
-            ).sqliteStatement
-            defer { sqlite3_reset(statement) }
-            var result = rows
-            for index in result.indices {
-                sqlite3_reset(statement)
-                sqlite3_bind_int64(statement, 1, result[index].object)
-                let code = result[index].hash.withBytes { hash in
-                    // Bound without a copy: it outlives the step.
-                    sqlite3_bind_blob(statement, 2, hash.baseAddress, CInt(hash.count), nil)
-                    return sqlite3_step(statement)
-                }
-                switch code {
-                case SQLITE_ROW:
-                    result[index].spooled = Int(sqlite3_column_int64(statement, 0))
-                    result[index].reading = sqlite3_column_int64(statement, 1)
-                    result[index].seen = Int(sqlite3_column_int64(statement, 2))
-                case SQLITE_DONE: break
-                default: throw DatabaseError(resultCode: ResultCode(rawValue: code))
-                }
+            let rows = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT seq, reading, spooled, unchanged FROM object_log WHERE object_no = ? AND seq > ?
+                    ORDER BY seq LIMIT ?
+                    """, arguments: [object, number, limit])
+            let entries = rows.map { row in
+                var entry = ObjectLogEntry(object: object, reading: row["reading"])
+                entry.spooled = [UInt8](data: row["spooled"]) ?? []
+                entry.unchanged = [UInt8](data: row["unchanged"]) ?? []
+                return entry
             }
-            return result
+            return (entries, rows.last?["seq"] ?? number)
         }
     }
 
     static func storeObjects(of page: PageCommit, _ database: Database) throws {
-        if !page.objectRows.isEmpty {
-            let statement = try database.cachedStatement(
+        for entry in page.objectLog {
+            try database.cachedStatement(
                 sql: """
-                    INSERT INTO object_rows (object_no, hash, spooled, reading, seen) VALUES (?1, ?2, ?3, ?4, ?5)
-                    ON CONFLICT (object_no, hash) DO UPDATE SET spooled = ?3, reading = ?4, seen = ?5
+                    INSERT INTO object_log (object_no, seq, reading, spooled, unchanged)
+                    VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM object_log WHERE object_no = ?1), ?2, ?3, ?4)
                     """
-            ).sqliteStatement
-            defer {
-                sqlite3_reset(statement)
-                sqlite3_clear_bindings(statement)
-            }
-            for rows in page.objectRows {
-                sqlite3_reset(statement)
-                sqlite3_bind_int64(statement, 1, rows.object)
-                sqlite3_bind_int64(statement, 3, Int64(rows.spooled))
-                sqlite3_bind_int64(statement, 4, rows.reading)
-                sqlite3_bind_int64(statement, 5, Int64(rows.seen))
-                let code = rows.hash.withBytes { hash in
-                    sqlite3_bind_blob(statement, 2, hash.baseAddress, CInt(hash.count), nil)
-                    return sqlite3_step(statement)
-                }
-                guard code == SQLITE_DONE else { throw DatabaseError(resultCode: ResultCode(rawValue: code)) }
-            }
+            ).execute(arguments: [entry.object, entry.reading, entry.spooled.asData, entry.unchanged.asData])
         }
         for object in page.objectsRead {
             try database.cachedStatement(
@@ -139,6 +115,11 @@ extension SpoolStore {
             ).execute(arguments: [
                 object.version, object.size, object.rows, Timestamp.now().microseconds, page.run.number, object.number,
             ])
+            // Only a reading that goes on has to know what it met.
+            try database.cachedStatement(
+                sql: "UPDATE object_log SET unchanged = x'' WHERE object_no = ? AND unchanged <> x''"
+            )
+            .execute(arguments: [object.number])
         }
     }
 
@@ -151,15 +132,8 @@ extension SpoolStore {
     static func forgetObjectRows(stream number: Int64, _ database: Database) throws {
         try database.execute(
             sql: """
-                DELETE FROM object_rows WHERE object_no = -?1
+                DELETE FROM object_log WHERE object_no = -?1
                     OR object_no IN (SELECT object_no FROM objects WHERE stream_no = ?1)
                 """, arguments: [number])
-    }
-}
-
-extension KnownHash {
-    /// The hash's 16 bytes, lent.
-    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        withUnsafeBytes(of: (high.bigEndian, low.bigEndian), body)
     }
 }

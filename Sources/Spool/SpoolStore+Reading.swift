@@ -52,17 +52,24 @@ extension SpoolStore {
         let statement: Statement
         switch selection {
         case .fresh(let route, let after):
-            // A row spooled as rejected, or discarded before it was claimed, has a fate and is stepped over.
+            let claimed = try Int64.fetchOne(
+                database.cachedStatement(sql: "SELECT claimed_to FROM routes WHERE route = ?"), arguments: [route])
+            let first = max(after?.rawValue ?? 0, claimed ?? 0)
+            let end = RowID(route: route + 1, position: 0).rawValue
+            // A row spooled as rejected, or discarded before it was claimed, has a fate and is stepped over. Mostly there is none, and then
+            // not every row needs to be looked up.
+            let hasFates = try Bool.fetchOne(
+                database.cachedStatement(
+                    sql: "SELECT EXISTS (SELECT 1 FROM row_fates WHERE row_id > ? AND row_id < ?)"),
+                arguments: [first, end])
+            let stepsOver =
+                hasFates == true ? "AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)" : ""
             statement = try database.cachedStatement(
                 sql: """
                     SELECT \(columns), 0, NULL FROM row_data d
-                    WHERE d.row_id > max(?, (SELECT claimed_to FROM routes WHERE route = ?)) AND d.row_id < ?
-                        AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
-                    ORDER BY d.row_id LIMIT ?
+                    WHERE d.row_id > ? AND d.row_id < ? \(stepsOver) ORDER BY d.row_id LIMIT ?
                     """)
-            try statement.setArguments([
-                after?.rawValue ?? 0, route, RowID(route: route + 1, position: 0).rawValue, limit,
-            ])
+            try statement.setArguments([first, end, limit])
         case .leftOver(let route, let after):
             statement = try database.cachedStatement(
                 sql: """

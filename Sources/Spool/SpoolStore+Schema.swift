@@ -196,14 +196,14 @@ extension SpoolStore {
             run_no INTEGER,
             UNIQUE (stream_no, name)
         );
-        CREATE TABLE object_rows (
+        CREATE TABLE object_log (
             object_no INTEGER NOT NULL,
-            hash BLOB NOT NULL,
-            spooled INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
             reading INTEGER NOT NULL,
-            seen INTEGER NOT NULL,
-            PRIMARY KEY (object_no, hash)
-        ) WITHOUT ROWID;
+            spooled BLOB NOT NULL,
+            unchanged BLOB NOT NULL,
+            PRIMARY KEY (object_no, seq)
+        );
         CREATE TABLE scan_findings (
             stream_no INTEGER NOT NULL,
             key BLOB NOT NULL,

@@ -1,12 +1,13 @@
 /// One element of a small XML answer: what the object stores' listings and errors need, and no more.
 ///
 /// Comments and processing instructions are passed over. A document type is refused: no service sends one, and entities could grow without
-/// bound. Attributes are checked and dropped, namespaces' prefixes too.
+/// bound. Namespaces' prefixes are dropped.
 package struct XMLElement: Sendable, Equatable {
     package var name: String
     /// The element's own text, entities decoded, child elements' text left out.
     package var text = ""
     package var children: [XMLElement] = []
+    package var attributes: [String: String] = [:]
 
     package struct SyntaxError: Error, Sendable, CustomStringConvertible {
         package var offset: Int
@@ -109,7 +110,7 @@ private struct XMLParser {
         guard depth < Self.maximumDepth, peek == UInt8(ascii: "<") else { throw failure }
         at += 1
         var element = XMLElement(name: try name())
-        let isEmpty = try attributes()
+        let isEmpty = try attributes(into: &element.attributes)
         guard !isEmpty else { return element }
         var text: [UInt8] = []
         while true {
@@ -143,7 +144,9 @@ private struct XMLParser {
     }
 
     /// Reads to the tag's end; true for one that closes itself.
-    private mutating func attributes() throws(XMLElement.SyntaxError) -> Bool {
+    private mutating func attributes(
+        into attributes: inout [String: String]
+    ) throws(XMLElement.SyntaxError) -> Bool {
         while true {
             skipSpace()
             if isNext("/>") {
@@ -154,15 +157,24 @@ private struct XMLParser {
                 at += 1
                 return false
             }
-            _ = try name()
+            let name = try name()
             skipSpace()
             guard peek == UInt8(ascii: "=") else { throw failure }
             at += 1
             skipSpace()
             guard let quote = peek, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { throw failure }
             at += 1
-            while let byte = peek, byte != quote, byte != UInt8(ascii: "<") { at += 1 }
+            var value: [UInt8] = []
+            while let byte = peek, byte != quote, byte != UInt8(ascii: "<") {
+                if byte == UInt8(ascii: "&") {
+                    try entity(into: &value)
+                } else {
+                    value.append(byte)
+                    at += 1
+                }
+            }
             guard peek == quote else { throw failure }
+            attributes[name] = String(decoding: value, as: UTF8.self)
             at += 1
         }
     }

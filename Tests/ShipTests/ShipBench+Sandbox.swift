@@ -65,6 +65,21 @@ extension ShipBench {
         try #require(reply["insertErrors"] == nil)
     }
 
+    /// Rows of somebody else, extracted now.
+    func insertForeign(_ ids: [String]) async throws {
+        let rows = ids.map { id in
+            JSONValue.object([
+                JSONMember(
+                    "json",
+                    .object([
+                        JSONMember("_insert_id", .string(id)),
+                        JSONMember("_extracted_at", .string(clock.now().description)),
+                    ]))
+            ])
+        }
+        try await call(.post, "p/datasets/d/tables/memos/insertAll", .object([JSONMember("rows", .array(rows))]))
+    }
+
     /// Changes a byte of a payload behind the spool's back.
     func damageRow(_ number: Int) async throws {
         let process = Process()

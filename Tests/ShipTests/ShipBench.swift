@@ -25,6 +25,7 @@ final class ShipBench: Sendable {
     let spool: SpoolStore
     let sandbox: SandboxServer
     let clock = TestClock()
+    let client = AuthorizedClient(client: HTTPClient(), tokens: nil)
     private let reported = Mutex<[ShipEvent]>([])
 
     static let endpoint = "loopback"
@@ -132,7 +133,7 @@ final class ShipBench: Sendable {
         var memos = StreamDelivery(name: "memos")
         memos.isFirestore = true
         return Shipper(
-            spool: spool, client: AuthorizedClient(client: HTTPClient(), tokens: nil),
+            spool: spool, client: client,
             configuration: configuration ?? self.configuration(), streams: streams ?? [memos],
             events: { event in self.reported.withLock { $0.append(event) } })
     }

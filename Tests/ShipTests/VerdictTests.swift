@@ -141,6 +141,17 @@ struct VerdictTests {
         }
     }
 
+    @Test func `three cut connections in a row mean that the request is too large`() {
+        var attempt = Self.attempt()
+        let reply = Self.failure(.connectionLost, 2000)
+        attempt.failures = 1
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))
+        attempt.failures = 2
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .split)
+        attempt.rows = [Self.rows[0]]
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))
+    }
+
     @Test func `a row that was refused is rejected and the others are delivered`() {
         let body = Self.rowErrors(
             #"{"index":2,"errors":[{"reason":"invalid","location":"age","debugInfo":"","message":"Cannot convert value"}]}"#

@@ -209,6 +209,15 @@ import Testing
         return result.damage.isSound ? "sound" : result.keptAs == nil ? "set aside" : "salvaged"
     }
 
+    @Test func `no table is forgotten when a spool is salvaged`() async throws {
+        try await withTemporarySpool { spool in
+            let tables = try await spool.read {
+                try String.fetchAll($0, sql: "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            }
+            #expect((Salvage.numbered + Salvage.keyed).map(\.0).sorted() == tables)
+        }
+    }
+
     @Test func `a lost shared-memory file is made again`() async throws {
         try await withTemporarySpool { spool in
             try await spool.spool(0..<5)

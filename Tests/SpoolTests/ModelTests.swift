@@ -13,7 +13,7 @@ import Testing
 
     private static var seeds: [UInt64] {
         guard let text = ProcessInfo.processInfo.environment["SPOOL_MODEL_SEEDS"] else {
-            return regressionSeeds + (1000..<1300)
+            return regressionSeeds + (1000..<1200)
         }
         return text.split(separator: ",").flatMap { part -> [UInt64] in
             let ends = part.split(separator: "-").compactMap { UInt64($0) }

@@ -2,7 +2,7 @@ package import Spool
 package import Transport
 
 /// Tables, views and queries of BigQuery, read by query jobs.
-package struct BigQuerySource: Source {
+package struct BigQuerySource: CheckableSource {
     package static let kind = "bigquery"
 
     package struct Configuration: Sendable {
@@ -81,9 +81,6 @@ package struct BigQuerySource: Source {
     /// A watermark of the operator's choice: kept as it is, since the column's type is known to BigQuery alone. It is checked when the next
     /// run begins.
     package static func watermark(_ text: String) -> Watermark? {
-        let kinds: [BigQueryField.Kind] = [.timestamp, .datetime, .date, .int64, .float64, .string]
-        return kinds.lazy.compactMap { BigQueryWatermark(text, $0) }.first.map {
-            Watermark(value: text, key: nil, sortKey: $0.sortKey)
-        }
+        text.isEmpty ? nil : Watermark(value: text, key: nil, sortKey: Array(text.utf8))
     }
 }

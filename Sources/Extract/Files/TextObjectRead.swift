@@ -32,7 +32,9 @@ struct TextObjectRead {
             run: run, row: row, object: context.object, url: context.url, reading: context.reading)
         while true {
             switch try reader.next(into: row) {
-            case .row: records.addRow(number: reader.place.row)
+            case .row:
+                if reader.place.row == 1 { try checkKey() }
+                records.addRow(number: reader.place.row)
             case .bad(let line):
                 guard !run.stream.files.stopsAtBadRow else { throw try await stop(at: line) }
                 records.addBad(line)
@@ -50,6 +52,17 @@ struct TextObjectRead {
             try await context.files.commit()
             records.pageWasEmptied()
             if run.isExhausted { return false }
+        }
+    }
+
+    /// A key that the header does not have is a mistake of the configuration, not of the rows.
+    private func checkKey() throws {
+        guard let names = (reader as? CSVReader)?.columnNames, !names.isEmpty else { return }
+        for key in run.stream.key where !names.contains(key) {
+            throw ExtractError(
+                .configuration,
+                "\(context.url) has no column \(key), which is part of the key of stream \(run.stream.name)",
+                hint: "its columns are \(names.prefix(50).joined(separator: ", "))")
         }
     }
 

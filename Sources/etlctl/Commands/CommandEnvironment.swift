@@ -66,24 +66,14 @@ struct CommandEnvironment: Sendable {
             settings.lockTimeout = database.lockTimeout
             return MySQLSource(settings)
         case .files(let files):
-            return FilesSource(store: try await objectStore(files, of: stream))
-        default:
-            throw Failure.config(
-                "The stream \(stream.name) reads from a source of the type \(source.kind.rawValue), which this version can't read.",
-                hint: "This version reads firestore, postgres, mysql and files.")
-        }
-    }
-
-    /// The store that a files source names.
-    private func objectStore(
-        _ files: StoreConfiguration, of stream: StreamConfiguration
-    ) async throws -> any ObjectStore {
-        switch files.store {
-        case .local: return LocalStore(folder: String(files.url.dropFirst("file://".count)))
-        default:
-            throw Failure.config(
-                "The stream \(stream.name) reads from \(files.store.rawValue)://, which this version can't read.",
-                hint: "This version reads folders.")
+            return FilesSource(store: try await objectStore(files))
+        case .bigquery(let bigQuery):
+            return BigQuerySource(
+                BigQuerySource.Configuration(
+                    project: bigQuery.project, location: bigQuery.location,
+                    maximumBytesBilled: bigQuery.maximumBytesBilled, endpoint: bigQuery.endpoint.url),
+                http: try await client(
+                    credentials: bigQuery.credentials, endpoint: bigQuery.endpoint, scopes: BigQuerySource.scopes))
         }
     }
 

@@ -1,18 +1,29 @@
 import Extract
 import JSONBytes
 
-/// `extract --dry-run`: counts what a full read would bring, by aggregation, before anything is read.
+/// `extract --dry-run`: what a full read would bring and cost, before anything is read. Firestore counts documents by aggregation, BigQuery
+/// tells the bytes that its query would process.
 struct ExtractForecast: Sendable {
     let environment: CommandEnvironment
 
     func outcome(_ streams: [StreamConfiguration]) async throws -> CommandOutcome {
-        var table = TextTable("STREAM", "MODE", "DOCUMENTS", "BILLED READS OF A FULL READ")
+        var table = TextTable("STREAM", "MODE", "DOCUMENTS", "BILLED READS OF A FULL READ", "BYTES PROCESSED")
         var items: [JSONValue] = []
         for stream in streams {
-            guard let source = try await environment.source(of: stream) as? FirestoreSource else { continue }
+            let anySource = try await environment.source(of: stream)
+            if let source = anySource as? BigQuerySource {
+                let bytes = try await source.bytes(environment.request(for: stream))
+                table.append(
+                    .text(stream.name), .text(stream.mode.rawValue), .text(""), .text(""), .text(Readable.bytes(bytes)))
+                items.append([
+                    "stream": .string(stream.name), "mode": .string(stream.mode.rawValue), "bytes": .int(Int(bytes)),
+                ])
+            }
+            guard let source = anySource as? FirestoreSource else { continue }
             let documents = try await source.count(environment.request(for: stream))
             table.append(
-                .text(stream.name), .text(stream.mode.rawValue), .count(documents), .count(max(documents, 1)))
+                .text(stream.name), .text(stream.mode.rawValue), .count(documents), .count(max(documents, 1)),
+                .text(""))
             items.append([
                 "stream": .string(stream.name), "mode": .string(stream.mode.rawValue), "documents": .int(documents),
                 "billed_reads": .int(max(documents, 1)),

@@ -77,6 +77,7 @@ extension WatermarkSet {
         switch target.configuration.source(of: stream) {
         case .postgres: PostgresSource.watermark(value, notes: notes)
         case .mysql: MySQLSource.watermark(value, notes: notes)
+        case .bigquery: BigQuerySource.watermark(value)
         default: FirestoreSource.watermark(value, for: request, notes: notes)
         }
     }

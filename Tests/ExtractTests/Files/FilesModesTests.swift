@@ -136,6 +136,27 @@ struct FilesModesTests {
         }
     }
 
+    @Test(arguments: [3, 100])
+    func `equal rows are counted on disk as in memory, also over a reading that is cut off`(inMemory: Int) async throws
+    {
+        try await withFiles("*.csv") { base in
+            let files = base.with {
+                $0.options.rowsPerPage = 3
+                $0.options.limit = 5
+                $0.options.rowsCountedInMemory = inMemory
+            }
+            let rows = (1...20).map { "\($0 % 7)\n" }
+            try files.write("a.csv", "id\n" + rows.joined())
+            while try await files.complete().status != .complete {}
+            try files.write("a.csv", "id\n8\n" + rows.reversed().joined() + "1\n9\n")
+            while try await files.complete().status != .complete {}
+            let spooled = try await files.rows()
+            #expect(spooled.count == 23)
+            #expect(Set(spooled.map(\.insertID)).count == 23)
+            #expect(spooled.suffix(3).map(\.fields) == [#"{"id":8}"#, #"{"id":1}"#, #"{"id":9}"#])
+        }
+    }
+
     @Test func `a run that is cut off anywhere goes on where it stood`() async throws {
         let csv = "id,name\n" + (1...25).map { "\($0),\"line\n\($0)\"\n" }.joined() + "1,\"line\n1\"\n"
         for mode in [ReadMode.full, .incremental] {
@@ -244,6 +265,56 @@ struct FilesModesTests {
             #expect(result.counters.rowsRead == 2)
             #expect(result.counters.rowsUnchanged == 2)
             #expect(result.counters.rowsSpooled == 0)
+        }
+    }
+
+    @Test func `a key that the header does not have is named`() async throws {
+        try await withFiles("*.csv") { files in
+            try files.write("a.csv", "number,name\n1,x\n")
+            let result = await files.with { $0.request.key = ["id"] }.run()
+            #expect(result.kind == .configuration)
+            #expect("\(String(describing: result.error))".contains("no column id"))
+        }
+    }
+
+    @Test func `a file that grows while it is read is left to the next run`() async throws {
+        try await withFiles("*.csv") { base in
+            let files = base.with { $0.options.rowsPerPage = 2 }
+            try files.write("a.csv", "id\n1\n2\n3\n")
+            let path = files.folder + "/a.csv"
+            let result = await files.run { _ in
+                guard let handle = FileHandle(forWritingAtPath: path) else { return }
+                handle.seekToEndOfFile()
+                handle.write(Data("4\n".utf8))
+                try? handle.close()
+            }
+            #expect(result.error == nil)
+            #expect(result.warning("object_changed") != nil)
+            #expect(try await files.spool.objects(stream: 1).isEmpty)
+            try await files.complete()
+            let rows = try await files.rows()
+            #expect(rows.filter { $0["id"] == 1 }.count == 1)
+            #expect(rows.contains { $0["id"] == 4 })
+            #expect(Set(rows.map(\.insertID)).count == rows.count)
+        }
+    }
+
+    @Test func `chosen columns, names and encodings are those of the configuration`() async throws {
+        try await withFiles("*.csv") { base in
+            let files = base.with {
+                $0.request.exclude = ["secret"]
+                $0.request.rename = ["_path": "file", "stra_e": "street"]
+                $0.request.files.encoding = "latin1"
+                $0.request.files.csv.delimiter = UInt8(ascii: ";")
+            }
+            try files.write("a.csv", Array("id;secret;stra".utf8) + [0xDF] + Array("e\n1;x;M".utf8) + [0xFC, 0x0A])
+            try await files.complete()
+            let row = try #require(try await files.rows().first)
+            #expect(
+                row.json.objectValue?.map(\.name) == [
+                    "_id", "file", "_extracted_at", "_run_id", "_op", "_insert_id", "id", "street",
+                ])
+            #expect(row["street"] == "Mü")
         }
     }
 }

@@ -133,7 +133,8 @@ import Transport
         (401, ExtractError.Kind.denied), (403, .denied), (408, .unavailable), (429, .unavailable), (500, .unavailable),
         (503, .unavailable), (400, .configuration),
     ])
-    func `refusals have their kinds, and no message holds the token`(status: Int, kind: ExtractError.Kind) async throws {
+    func `refusals have their kinds, and no message holds the token`(status: Int, kind: ExtractError.Kind) async throws
+    {
         try await withLoopbackServer { _ in
             .respond(
                 status, headers: ["Retry-After": "3"],

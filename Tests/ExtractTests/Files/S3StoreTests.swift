@@ -5,7 +5,8 @@ import Testing
 import Transport
 
 @Suite(.needsPython) struct S3StoreTests {
-    private let keys = AWSCredentialProvider(AWSCredentials(accessKeyID: "test", secretAccessKey: "test"), place: "test")
+    private let keys = AWSCredentialProvider(
+        AWSCredentials(accessKeyID: "test", secretAccessKey: "test"), place: "test")
 
     private func contract(keysPerPage: Int = 1000) async throws -> StoreContract {
         let url = try await PeerServer.shared("s3_server").url

@@ -30,6 +30,8 @@ final class CSVReader: TextRecordReader {
 
     /// True once the header is known, so that reading may go on anywhere.
     var knowsColumns: Bool { columns != nil }
+    /// The header's names; empty before it is known, and without one.
+    private(set) var columnNames: [String] = []
 
     /// Goes on at a place that an earlier reader of the same object came to.
     func resume(at place: TextPlace) {
@@ -56,7 +58,9 @@ final class CSVReader: TextRecordReader {
             case .needsMore, .end: return
             case .blank: continue
             case .bad(let bad): throw BrokenObject(reason: "the header, line \(bad.line), can't be read: \(bad.reason)")
-            case .record: columns = names().map { name in number(of: name, row) }
+            case .record:
+                columnNames = names()
+                columns = columnNames.map { number(of: $0, row) }
             }
         }
     }

@@ -8,12 +8,8 @@ final class PageBytes {
     init(count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
         base = UnsafeMutableRawPointer.allocate(byteCount: max(count, 8), alignment: 8)
         self.count = count
-        do {
-            try fill(UnsafeMutableRawBufferPointer(start: base, count: count))
-        } catch {
-            base.deallocate()
-            throw error
-        }
+        // Where it throws, all properties are set: deinit frees the memory.
+        try fill(UnsafeMutableRawBufferPointer(start: base, count: count))
     }
 
     convenience init(_ bytes: ArraySlice<UInt8>) throws {

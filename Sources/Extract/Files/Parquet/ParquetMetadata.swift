@@ -230,7 +230,7 @@ extension ParquetMetadata.RowGroup {
             }
             return true
         }
-        guard rows >= 0 else { throw BrokenObject(reason: "a row group has a negative number of rows") }
+        guard rows >= 0, rows <= 1 << 40 else { throw BrokenObject(reason: "a row group has \(rows) rows") }
     }
 }
 

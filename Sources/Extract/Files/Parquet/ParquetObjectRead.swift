@@ -4,6 +4,8 @@ internal import Spool
 struct ParquetObjectRead {
     /// All windows of a row group's columns together.
     private static let windowBudget = 16 << 20
+    /// Rows of nulls alone must not be free either.
+    private static let bytesOfEmptyRow = 64
 
     private let context: ObjectContext
     private let row: FileRow
@@ -49,12 +51,13 @@ struct ParquetObjectRead {
                         continue
                     }
                     place.row += 1
-                    try limit.count(in: 0, out: run.page.byteCount - bytes)
+                    try limit.count(in: 0, out: Self.bytesOfEmptyRow + run.page.byteCount - bytes)
                     records.addRow(number: place.row)
                     guard run.isPageFull || run.isExhausted else { continue }
                     context.stand(at: place)
                     try await context.files.commit()
                     records.pageWasEmptied()
+                    try Task.checkCancellation()
                     if run.isExhausted { return false }
                 }
             }

@@ -50,7 +50,9 @@ package struct GoogleCloudStore: ObjectStore {
         for item in answer["items"]?.arrayValue ?? [] {
             guard let key = item["name"]?.stringValue, let generation = item["generation"]?.intValue,
                 let size = item["size"]?.intValue
-            else { throw ExtractError(.unavailable, "listing \(subject) gave an object without name, size or generation") }
+            else {
+                throw ExtractError(.unavailable, "listing \(subject) gave an object without name, size or generation")
+            }
             guard let name = place.name(of: key) else { continue }
             listing.objects.append(StoredObject(name: name, size: size, version: String(generation)))
         }
@@ -89,7 +91,8 @@ package struct GoogleCloudStore: ObjectStore {
         guard response.isSuccess else {
             let failure = try await refusal(of: response, subject: subject, object: object)
             // 404: this generation is not there; another one may be.
-            if case ObjectStoreError.gone? = failure as? ObjectStoreError, let other = try? await generation(of: object),
+            if case ObjectStoreError.gone? = failure as? ObjectStoreError,
+                let other = try? await generation(of: object),
                 other != object.version
             {
                 throw ObjectStoreError.changed(url: subject)
@@ -139,7 +142,8 @@ package struct GoogleCloudStore: ObjectStore {
         // Media requests are refused in plain text.
         let words =
             (try? JSONValue(parsing: body))?["error"]?["message"]?.stringValue
-            ?? String(decoding: body.prefix(300), as: UTF8.self).split(whereSeparator: \.isNewline).first.map(String.init)
+            ?? String(decoding: body.prefix(300), as: UTF8.self).split(whereSeparator: \.isNewline).first.map(
+                String.init)
         let text = "reading \(subject) failed: HTTP \(response.status)" + (words.map { ": \($0)" } ?? "")
         switch response.status {
         case 404 where object != nil:
