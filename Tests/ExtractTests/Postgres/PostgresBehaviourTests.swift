@@ -352,6 +352,8 @@ import Testing
 
     @Test func `no transaction stays open on the server while the spool is full`() async throws {
         try await withOrders { database, spool in
+            // Rows that wait for delivery: only they can make room one day.
+            try await SQLExtraction(database.source(), spool).withOptions { $0.limit = 5 }.complete()
             let stream = SQLExtraction(database.source(options: "?application_name=waiting"), spool).withOptions {
                 $0.rowsPerPage = 5
                 $0.maximumSpoolBytes = 1
@@ -367,7 +369,7 @@ import Testing
             let result = await task.value
             #expect(result.kind == .noRoom && result.status == .interrupted)
             let rows = try await stream.withOptions { $0.maximumSpoolBytes = 0 }.complete().counters.rowsSpooled
-            #expect(rows == 25)
+            #expect(rows == 20)
         }
     }
 
