@@ -195,6 +195,38 @@ struct SalvagedBooks {
             lost.formUnion(range.lazy.filter { !present.contains($0) })
         }
         for row in lost.sorted() { try accountFor(row, route) }
+        for row in try lostExceptions(of: route) {
+            try insertPlaceholder(row, route)
+            try reject(row, attempts: 0, "neither its bytes nor its fate could be read any more")
+        }
+    }
+
+    /// Rows missing from delivered ranges that need not have been delivered themselves: there are more of them than the range's own rows that
+    /// are missing, so some had a fate of their own, which is lost as well.
+    private func lostExceptions(of route: Route) throws -> [Int64] {
+        let ranges = try Row.fetchAll(
+            database,
+            sql: """
+                SELECT * FROM (
+                    SELECT first_row, last_row, own_rows, (
+                        SELECT count(*) FROM row_data d WHERE d.row_id BETWEEN first_row AND last_row AND \(Self.isFree)
+                    ) AS present, (
+                        SELECT count(*) FROM row_fates f WHERE f.row_id BETWEEN first_row AND last_row
+                    ) AS apart FROM request_log
+                    WHERE route = ? AND state IN ('delivered', 'closed') AND first_row IS NOT NULL
+                ) WHERE last_row - first_row + 1 - present - apart NOT IN (0, own_rows - present)
+                """, arguments: [route.number])
+        return try ranges.flatMap { range in
+            let (first, last): (Int64, Int64) = (range["first_row"], range["last_row"])
+            let known = Set(
+                try Int64.fetchAll(
+                    database,
+                    sql: """
+                        SELECT row_id FROM row_data WHERE row_id BETWEEN ?1 AND ?2
+                        UNION SELECT row_id FROM row_fates WHERE row_id BETWEEN ?1 AND ?2
+                        """, arguments: [first, last]))
+            return (first...last).filter { !known.contains($0) }
+        }
     }
 
     private mutating func accountFor(_ row: Int64, _ route: Route) throws {

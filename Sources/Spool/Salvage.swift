@@ -17,7 +17,7 @@ struct Salvage {
         ("spool_meta", "name"), ("destination_tables", "endpoint, table_name"), ("column_names", "stream_no, field"),
         ("recent_ids", "stream_no, watermark, insert_id"), ("known_versions", "stream_no, key"),
         ("scan_findings", "stream_no, key"), ("retired_days", "route, day"), ("equal_rows", "stream_no, scope, hash"),
-        ("object_rows", "object_no, hash"),
+        ("object_log", "object_no, seq"),
     ]
 
     private let source: Database

@@ -66,14 +66,6 @@ extension SpoolStore {
         return SpoolError.damaged(path: path, reason: failure.message ?? "its schema can't be read")
     }
 
-    /// What a file of this version has as its schema, in no particular order.
-    private static func schema(of database: Database) throws -> Set<String> {
-        Set(
-            try String.fetchAll(
-                database,
-                sql: "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') FROM sqlite_master"))
-    }
-
     /// Opens a file for reading whatever its state is; checks that it is a spool that this program knows.
     static func openDamaged(_ path: String) throws -> DatabaseQueue {
         guard access(path, F_OK) == 0 else { throw SpoolError.unusable(path: path, reason: "there is no such file") }
@@ -95,62 +87,16 @@ extension SpoolStore {
     }
 
     private static func findDamage(in database: Database, payloadMatches: PayloadCheck) throws -> SpoolDamage {
-        var damage = SpoolDamage()
-        do {
-            let findings = try String.fetchAll(database, sql: "PRAGMA integrity_check(20)")
-            if findings != ["ok"] { damage.file = findings }
-        } catch let error as DatabaseError {
-            damage.file = [error.message ?? "SQLite error \(error.resultCode.rawValue)"]
-        }
-        let expected = try DatabaseQueue().writeWithoutTransaction { fresh in
+        var finder = DamageFinder(database)
+        try finder.checkFile(schema: expectedSchema())
+        for route in try routes(database) { try finder.check(route, payloadMatches: payloadMatches) }
+        return finder.damage
+    }
+
+    private static func expectedSchema() throws -> Set<String> {
+        try DatabaseQueue().writeWithoutTransaction { fresh in
             try migrate(fresh, path: "")
-            return try schema(of: fresh)
+            return try DamageFinder.schema(of: fresh)
         }
-        if let found = try? schema(of: database), found != expected {
-            damage.file.append("its schema is not that of a spool")
-        }
-        // What no checksum covers; a damaged file may not be able to tell.
-        let strays = try? Int.fetchOne(
-            database,
-            sql: """
-                SELECT count(*) FROM row_data d WHERE NOT EXISTS (
-                    SELECT 1 FROM run_log u WHERE u.run_no = d.run_no AND d.row_id BETWEEN u.first_row AND u.last_row
-                ) OR NOT EXISTS (SELECT 1 FROM shapes s WHERE s.shape = d.shape AND s.route = d.row_id >> 40)
-                """)
-        if let strays, strays > 0 { damage.file.append("\(strays) rows name a run or a shape that is not theirs") }
-        let quarantined = Set(
-            try DamagedTable("quarantined_rows", key: "row_id", in: database).keys())
-        damage.quarantined = quarantined.count
-        for route in try routes(database) {
-            func add(_ first: Int64, _ last: Int64, _ kind: SpoolDamage.Rows.Kind) {
-                if let index = damage.rows.indices.last, damage.rows[index].kind == kind,
-                    damage.rows[index].last.next == RowID(first)
-                {
-                    damage.rows[index].last = RowID(last)
-                } else {
-                    damage.rows.append(
-                        SpoolDamage.Rows(
-                            stream: route.stream, table: route.table, first: RowID(first), last: RowID(last), kind: kind
-                        ))
-                }
-            }
-            let next = try Int64.fetchOne(
-                database, sql: "SELECT next_row FROM routes WHERE route = ?", arguments: [route.number])
-            let range = route.rowRange.lowerBound.rawValue..<(next ?? route.rowRange.upperBound.rawValue)
-            if range.isEmpty { continue }
-            let table = DamagedTable("row_data", key: "row_id", in: database)
-            let columns = "row_id, shape, op, extracted_at, checksum, insert_id, payload"
-            let gaps = try table.scan(columns, in: range.lowerBound...range.upperBound - 1) { row in
-                let seal = RowSeal(
-                    row: row.integer(0), shape: row.integer(1), operation: row.integer(2), extractedAt: row.integer(3))
-                let (insertID, payload) = (row.bytes(5), row.bytes(6))
-                let isIntact =
-                    seal.checksum(insertID: insertID, payload: payload) == row.integer(4)
-                    && payloadMatches(payload, insertID)
-                if !isIntact, !quarantined.contains(row.integer(0)) { add(row.integer(0), row.integer(0), .altered) }
-            }
-            for gap in gaps { add(gap.lowerBound, gap.upperBound, .unreadable) }
-        }
-        return damage
     }
 }

@@ -43,6 +43,7 @@ package struct HTTPTarget: Sendable, Equatable, CustomStringConvertible {
     /// A cloud's metadata server: it answers to this machine alone, so no proxy may come between (it would give us the
     /// proxy's identity).
     var isMetadataServer: Bool {
-        host.hasPrefix("169.254.") || ["metadata.google.internal", "fd00:ec2::254", "fd00:ec2::23"].contains(host.lowercased())
+        host.hasPrefix("169.254.")
+            || ["metadata.google.internal", "fd00:ec2::254", "fd00:ec2::23"].contains(host.lowercased())
     }
 }

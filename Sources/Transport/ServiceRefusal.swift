@@ -40,7 +40,8 @@ package struct ServiceRefusal: Error, Sendable, Equatable, CustomStringConvertib
         xml = try? XMLElement(parsing: body)
         code = xml?["Code"]?.text ?? response.headers["x-ms-error-code"] ?? ""
         // One line: Azure puts request ids and times below.
-        message = (xml?["Message"]?.text ?? "").split(whereSeparator: \.isNewline).first.map { String($0.prefix(300)) } ?? ""
+        message =
+            (xml?["Message"]?.text ?? "").split(whereSeparator: \.isNewline).first.map { String($0.prefix(300)) } ?? ""
     }
 
     /// The answer's other members.

@@ -174,7 +174,8 @@ struct SettlingTests {
         }
     }
 
-    @Test func `a table recreated in the middle of a run is noticed before the end, and what the old one took is sent again`()
+    @Test
+    func `a table recreated in the middle of a run is noticed before the end, and what the old one took is sent again`()
         async throws
     {
         try await withBench { bench in

@@ -185,7 +185,7 @@ import Testing
         let spool = try SpoolStore(path: path)
         for route in try await spool.routes() {
             for found in try await spool.audit(route, payloadMatches: check) where !found.isOK {
-                Issue.record("\(comment): \(found)")
+                Issue.record("\(comment): \(found), \(result)")
             }
         }
         #expect(try await spool.ledger().map(\.spooled) == [180, 180], comment)
@@ -204,7 +204,9 @@ import Testing
         }
         // What is gone altogether had been delivered.
         let present = Set(records.map(\.row.rawValue))
-        for (row, old) in before where !present.contains(row) { #expect(old.state == .delivered, comment) }
+        for (row, old) in before where !present.contains(row) {
+            #expect(old.state == .delivered, "\(comment), row \(row): \(result)")
+        }
         try spool.close()
         return result.damage.isSound ? "sound" : result.keptAs == nil ? "set aside" : "salvaged"
     }

@@ -44,7 +44,8 @@ enum BigQueryFailure {
         case (403, _):
             return ExtractError(
                 .denied, text,
-                hint: "the account needs roles/bigquery.dataViewer on the dataset and roles/bigquery.jobUser on the project"
+                hint:
+                    "the account needs roles/bigquery.dataViewer on the dataset and roles/bigquery.jobUser on the project"
             )
         case (404, _):
             return ExtractError(

@@ -58,7 +58,8 @@ struct BigQueryPage: Sendable {
             case "jobReference":
                 job = value["jobId"]?.stringValue.map {
                     BigQueryJob(
-                        id: $0, location: value["location"]?.stringValue, project: value["projectId"]?.stringValue ?? "")
+                        id: $0, location: value["location"]?.stringValue, project: value["projectId"]?.stringValue ?? ""
+                    )
                 }
             case "schema": fields = BigQueryField.list(value["fields"])
             case "totalRows": totalRows = value.intValue.map { Int($0) }

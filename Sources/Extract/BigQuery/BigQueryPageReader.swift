@@ -36,9 +36,10 @@ final class BigQueryPageReader {
         normalizer = BigQueryNormalizer(
             page: run.page, fields: fields, key: stream.key, watermark: watermark, nestsAsJSON: stream.nestsAsJSON)
         watermarkKind = field?.kind
-        knownUpTo = run.state.watermark.flatMap { kept in
-            field.flatMap { BigQueryWatermark(kept.value, $0.kind) }
-        }?.sortKey
+        knownUpTo =
+            run.state.watermark.flatMap { kept in
+                field.flatMap { BigQueryWatermark(kept.value, $0.kind) }
+            }?.sortKey
         scope = Array((stream.from ?? stream.name).utf8)
     }
 
@@ -49,7 +50,9 @@ final class BigQueryPageReader {
 
     /// The greater of a kept watermark and those seen.
     func greatest(than kept: String?) -> BigQueryWatermark? {
-        guard let kind = watermarkKind, let other = kept.flatMap({ BigQueryWatermark($0, kind) }) else { return greatest }
+        guard let kind = watermarkKind, let other = kept.flatMap({ BigQueryWatermark($0, kind) }) else {
+            return greatest
+        }
         guard let greatest else { return other }
         return greatest.sortKey.lexicographicallyPrecedes(other.sortKey) ? other : greatest
     }
@@ -88,7 +91,8 @@ final class BigQueryPageReader {
         if !run.stream.key.isEmpty {
             guard let key = parts.key else {
                 throw ExtractError(
-                    .configuration, "a row of stream \(run.stream.name) has no value in its key \(run.stream.key.joined(separator: ", "))",
+                    .configuration,
+                    "a row of stream \(run.stream.name) has no value in its key \(run.stream.key.joined(separator: ", "))",
                     hint: "set key: to columns without nulls")
             }
             record = PageBuilder.Record(slots: parts.slots, id: key, version: key, identity: key)

@@ -14,7 +14,9 @@ struct BigQueryPlan: Sendable {
         if let query = stream.query {
             var text = query[...]
             while let last = text.last, last.isWhitespace || last == ";" { text.removeLast() }
-            guard !text.isEmpty else { throw ExtractError(.configuration, "the query of stream \(stream.name) is empty") }
+            guard !text.isEmpty else {
+                throw ExtractError(.configuration, "the query of stream \(stream.name) is empty")
+            }
             // The line break ends a comment that the query may end in.
             relation = "(\n\(text)\n)"
             subject = "BigQuery \(project), the query of stream \(stream.name)"

@@ -54,7 +54,8 @@ struct BigQueryRead {
             func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
             return [
                 "phase": "rows", "job": optional(job?.id), "location": optional(job?.location),
-                "project": optional(job?.project), "request": optional(requestID), "row": .number(String(row)), "lower": optional(lower),
+                "project": optional(job?.project), "request": optional(requestID), "row": .number(String(row)),
+                "lower": optional(lower),
                 "upper": optional(upper), "greatest": optional(greatest), "sorted": .bool(isSorted),
                 "everything": .bool(isEverything), "known": .number(String(known)), "repeats": .bool(repeats),
                 "sweeping": .bool(isSweeping),
@@ -172,7 +173,9 @@ struct BigQueryRead {
             position.row = 0
             position.repeats = true
             // A sorted result is read again from the watermark on, any other from its start.
-            if position.isSorted, isIncremental(position), let watermark = run.watermark { position.lower = watermark.value }
+            if position.isSorted, isIncremental(position), let watermark = run.watermark {
+                position.lower = watermark.value
+            }
             run.refusesRepeatedKeys = false
             try await run.store.forgetEqualRows(stream: run.state.number, from: [])
             try await run.lookUpSpooledRows()
@@ -199,10 +202,13 @@ struct BigQueryRead {
             let first = position.row
             let received = try await store(page, reader, &position)
             guard position.row < page.totalRows ?? 0 || page.pageToken != nil else { break }
-            guard let job else { throw ExtractError(.unexpected, "BigQuery gave a result of several pages without a job") }
+            guard let job else {
+                throw ExtractError(.unexpected, "BigQuery gave a result of several pages without a job")
+            }
             guard received > 0 || page.pageToken != nil else {
                 throw ExtractError(
-                    .unavailable, "reading \(plan.subject) gave an empty page at row \(first) of \(page.totalRows ?? 0)")
+                    .unavailable, "reading \(plan.subject) gave an empty page at row \(first) of \(page.totalRows ?? 0)"
+                )
             }
             guard let next = limit() else { return false }
             wanted = next
@@ -310,7 +316,9 @@ struct BigQueryRead {
     private func commitGreatest(_ position: Position, _ reader: BigQueryPageReader) async throws {
         guard let greatest = reader.greatest(than: position.greatest) else { return }
         var progress = RunContext.Progress(position: position.json)
-        if isAhead(greatest) { progress.watermark = Watermark(value: greatest.text, key: nil, sortKey: greatest.sortKey) }
+        if isAhead(greatest) {
+            progress.watermark = Watermark(value: greatest.text, key: nil, sortKey: greatest.sortKey)
+        }
         try await run.commit(progress)
     }
 

@@ -99,7 +99,8 @@ struct BigQueryWatermark: Sendable, Equatable {
         let zoned = kind == .timestamp ? text : kind == .datetime ? text + "Z" : text + "T00:00:00Z"
         guard let moment = Timestamp(rfc3339: zoned) else { return self }
         let earlier = max(.minimum, moment.advanced(by: .zero - duration)).description
-        let short = kind == .timestamp ? earlier : kind == .datetime ? String(earlier.dropLast()) : String(earlier.prefix(10))
+        let short =
+            kind == .timestamp ? earlier : kind == .datetime ? String(earlier.dropLast()) : String(earlier.prefix(10))
         return BigQueryWatermark(short, kind) ?? self
     }
 

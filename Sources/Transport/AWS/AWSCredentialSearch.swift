@@ -58,7 +58,8 @@ struct AWSCredentialSearch: Sendable {
         let found = profiles[name]
         if found == nil, profile != nil || named != nil {
             throw .unreadableFile(
-                path: credentialsFile ?? "~/.aws/credentials", reason: "neither it nor the configuration file has a profile \(name)")
+                path: credentialsFile ?? "~/.aws/credentials",
+                reason: "neither it nor the configuration file has a profile \(name)")
         }
         if isOwnChoice || found?["role_arn"] != nil, let found {
             return try provider(found, name: name, among: profiles, file: credentialsFile ?? "")
@@ -69,7 +70,8 @@ struct AWSCredentialSearch: Sendable {
         }
         if let container = try ContainerCredentials(self) { return container.provider }
         var tried = [
-            "AWS_ACCESS_KEY_ID is not set", "no profile \(name) with keys in \(credentialsFile ?? "~/.aws/credentials")",
+            "AWS_ACCESS_KEY_ID is not set",
+            "no profile \(name) with keys in \(credentialsFile ?? "~/.aws/credentials")",
             "no container credentials",
         ]
         if environment["AWS_EC2_METADATA_DISABLED"]?.lowercased() == "true" {
@@ -81,7 +83,8 @@ struct AWSCredentialSearch: Sendable {
         }
         throw .noCredentials(
             reason: tried.joined(separator: ", ")
-                + "; name a shared-credentials file in the configuration, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+                + "; name a shared-credentials file in the configuration, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     }
 
     // MARK: Places

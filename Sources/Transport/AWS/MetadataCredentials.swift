@@ -40,7 +40,8 @@ struct ContainerCredentials: Sendable {
                 || ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"].contains(target.host)
         else {
             throw .unreadableFile(
-                path: "AWS_CONTAINER_CREDENTIALS_FULL_URI", reason: "it is neither https nor an address of this machine")
+                path: "AWS_CONTAINER_CREDENTIALS_FULL_URI", reason: "it is neither https nor an address of this machine"
+            )
         }
         url = full
     }
@@ -66,7 +67,8 @@ struct ContainerCredentials: Sendable {
         let response = try await search.service.send(request)
         let reply = MetadataReply(response.body)
         if response.isSuccess, let keys = reply.credentials { return keys }
-        let reason = "the container's credentials service answered HTTP \(response.status)"
+        let reason =
+            "the container's credentials service answered HTTP \(response.status)"
             + (reply.refusal.map { ": \($0)" } ?? "")
         if (400..<500).contains(response.status), response.status != 429 {
             throw .refused(principal: "this container", reason: reason)

@@ -108,7 +108,11 @@ struct AzureIdentity: Sendable {
             }
         }
         guard let request = try await managedIdentity(asksInstance: asksInstance) else { return nil }
-        return principal("this machine", "the managed identity") { () async throws(AuthError) in request } secrets: { [] }
+        return principal("this machine", "the managed identity") { () async throws(AuthError) in
+            request
+        } secrets: {
+            []
+        }
     }
 
     private static func read(_ path: String) throws(AuthError) -> String {

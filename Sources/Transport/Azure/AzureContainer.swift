@@ -37,7 +37,8 @@ package final class AzureContainer: Sendable {
     package func stream(
         _ method: HTTPRequest.Method = .get, blob: String?, query: String = "", headers: [HTTPHeader] = []
     ) async throws -> HTTPStreamedResponse {
-        let path = PercentEncoding.encode(name) + (blob.map { "/" + PercentEncoding.encode($0, keepsSlashes: true) } ?? "")
+        let path =
+            PercentEncoding.encode(name) + (blob.map { "/" + PercentEncoding.encode($0, keepsSlashes: true) } ?? "")
         var parameters = query
         if case .sharedAccessSignature(let signature) = credentials {
             parameters += (parameters.isEmpty ? "" : "&") + signature

@@ -54,7 +54,8 @@ struct TokenService: Sendable {
     }
 
     static func form(_ fields: KeyValuePairs<String, String>, to url: String) -> HTTPRequest {
-        let text = fields.map { "\(PercentEncoding.encode($0.key))=\(PercentEncoding.encode($0.value))" }.joined(separator: "&")
+        let text = fields.map { "\(PercentEncoding.encode($0.key))=\(PercentEncoding.encode($0.value))" }.joined(
+            separator: "&")
         return HTTPRequest(
             .post, url,
             headers: [

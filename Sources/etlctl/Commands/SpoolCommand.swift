@@ -13,11 +13,14 @@ struct SpoolVerify: EtlctlCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Say what is hurt in the spool, by stream and range of rows.",
-        discussion: "--quarantine sets damaged rows aside, so that all others stay shippable. Exit code 74 where something is hurt.")
+        discussion:
+            "--quarantine sets damaged rows aside, so that all others stay shippable. Exit code 74 where something is hurt."
+    )
 
     @OptionGroup var global: GlobalOptions
 
-    @Flag(help: "Set damaged rows aside; a damaged file is replaced by one made of what can be read, and kept beside it.")
+    @Flag(
+        help: "Set damaged rows aside; a damaged file is replaced by one made of what can be read, and kept beside it.")
     var quarantine = false
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
@@ -29,7 +32,9 @@ struct SpoolVerify: EtlctlCommand {
                 json: Self.json(damage), text: Self.text(damage, path),
                 failure: damage.isSound
                     ? nil
-                    : .spool("The spool \(path) is damaged.", hint: "etlctl spool verify --quarantine keeps what is sound shippable."))
+                    : .spool(
+                        "The spool \(path) is damaged.",
+                        hint: "etlctl spool verify --quarantine keeps what is sound shippable."))
         }
         let holder = CommandEnvironment(configuration, session).holder("spool verify --quarantine")
         let result = try await SpoolStore.quarantine(
@@ -37,7 +42,8 @@ struct SpoolVerify: EtlctlCommand {
         var lines = [Self.text(result.damage, path)]
         if !result.damage.isSound {
             lines.append(
-                "Set aside: \(result.rejected) rows that were not delivered (now rejected, reason damaged), \(result.settled) that were.")
+                "Set aside: \(result.rejected) rows that were not delivered (now rejected, reason damaged), \(result.settled) that were."
+            )
         }
         if let kept = result.keptAs { lines.append("The damaged file is kept as \(kept).") }
         return CommandOutcome(
@@ -52,7 +58,8 @@ struct SpoolVerify: EtlctlCommand {
             "rows": .array(
                 damage.rows.map { rows in
                     [
-                        "stream": .string(rows.stream), "table": .string(rows.table), "first_row": .int(rows.first.rawValue),
+                        "stream": .string(rows.stream), "table": .string(rows.table),
+                        "first_row": .int(rows.first.rawValue),
                         "last_row": .int(rows.last.rawValue), "kind": .string(rows.kind.rawValue),
                     ]
                 }),
@@ -74,7 +81,8 @@ struct SpoolBackup: EtlctlCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup",
         abstract: "Copy the spool as it is at one moment, while others go on.",
-        discussion: "A spool opened from the copy starts with its pending rows in doubt: the original may have sent them.")
+        discussion:
+            "A spool opened from the copy starts with its pending rows in doubt: the original may have sent them.")
 
     @OptionGroup var global: GlobalOptions
     @Argument(help: "The file to write; it must not exist.", completion: .file()) var path: String

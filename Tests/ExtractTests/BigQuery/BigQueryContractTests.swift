@@ -26,7 +26,8 @@ import Testing
             let contract = SourceContract(
                 stream: { spool, mode in
                     let watermark = mode == .incremental ? "updated_at" : nil
-                    return SQLExtraction(warehouse.source, spool, from: "shop.orders", mode: mode, watermark: watermark) {
+                    return SQLExtraction(warehouse.source, spool, from: "shop.orders", mode: mode, watermark: watermark)
+                    {
                         $0.key = ["id"]
                     }
                 },

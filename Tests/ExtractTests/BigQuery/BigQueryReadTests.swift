@@ -150,7 +150,10 @@ import Testing
             let rows = try await warehouse.rows()
             #expect(Set(rows.map(\.insertID)).count == 4)
             #expect(rows.allSatisfy { $0["_id"] == .null })
-            let keyed = warehouse.with { $0.key = ["id"]; $0.name = "keyed" }
+            let keyed = warehouse.with {
+                $0.key = ["id"]
+                $0.name = "keyed"
+            }
             let result = try await keyed.complete()
             #expect(result.counters.rowsSpooled == 2)
             #expect(result.counters.rowsUnchanged == 2)

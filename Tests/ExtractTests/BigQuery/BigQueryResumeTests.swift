@@ -184,7 +184,8 @@ import Transport
                 guard isFirst, let body = Self.body(request, of: host),
                     let job = (try? JSONValue(parsing: body))?["jobReference"]
                 else { return nil }
-                return .json(200, JSONValue.object([JSONMember("jobReference", job), JSONMember("jobComplete", false)]).text)
+                return .json(
+                    200, JSONValue.object([JSONMember("jobReference", job), JSONMember("jobComplete", false)]).text)
             } _: { warehouse in
                 let result = try await warehouse.complete()
                 #expect(result.counters.rowsSpooled == 20)
@@ -200,7 +201,9 @@ import Transport
     ])
     func `refusals have their kinds`(status: Int, reason: String, kind: ExtractError.Kind) async throws {
         try await withRows { warehouse in
-            try await withProxy(to: warehouse) { _ in Self.refusal(status, reason) } _: { warehouse in
+            try await withProxy(to: warehouse) { _ in
+                Self.refusal(status, reason)
+            } _: { warehouse in
                 let result = await warehouse.withOptions { $0.patience = .milliseconds(20) }.run()
                 #expect(result.kind == kind)
                 #expect("\(result.error.map { "\($0)" } ?? "")".contains("It is so."))

@@ -49,7 +49,9 @@ import Testing
             #expect(values["dt"] == #""2025-11-25T14:57:57.425""#)
             #expect(values["ts"] == #""2025-11-25T14:57:57.425123Z""#)
             #expect(values["g"] == #""POINT(1 2)""#)
-            #expect(rows[0]["j"]?.stringValue == #"{"a":null,"b":[1,2.50]}"# || rows[0]["j"]?.stringValue == #"{"a":null,"b":[1,2.5]}"#)
+            #expect(
+                rows[0]["j"]?.stringValue == #"{"a":null,"b":[1,2.50]}"#
+                    || rows[0]["j"]?.stringValue == #"{"a":null,"b":[1,2.5]}"#)
             #expect(rows[0]["tags"]?.stringValue == #"["x","y\"z"]"#)
             #expect(
                 rows[0]["r"]?.stringValue

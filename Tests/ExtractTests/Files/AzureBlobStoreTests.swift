@@ -134,10 +134,16 @@ import Transport
             ["AZURE_STORAGE_KEY": "no base64!"],
         ] {
             let error = await #expect(throws: AuthError.self) { try await account(environment) }
-            guard case .unreadableFile? = error else { Issue.record("\(String(describing: error))"); continue }
+            guard case .unreadableFile? = error else {
+                Issue.record("\(String(describing: error))")
+                continue
+            }
         }
         // Variables of another account are not for this one.
         let other = try await account(["AZURE_STORAGE_ACCOUNT": "other", "AZURE_STORAGE_KEY": "no base64!"])
-        guard case .anonymous = other.credentials else { Issue.record("\(other.credentials)"); return }
+        guard case .anonymous = other.credentials else {
+            Issue.record("\(other.credentials)")
+            return
+        }
     }
 }

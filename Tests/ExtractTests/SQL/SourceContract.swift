@@ -55,6 +55,8 @@ struct SourceContract: Sendable {
                 try await withTemporarySpool { spool in
                     let stream = stream(spool, mode).withOptions { $0.rowsPerPage = 4 }
                     let cut = await Self.cut(stream, afterCommits: stop)
+                    // A source of few pages was at its end by then: another full run would be another snapshot.
+                    if cut == nil, mode == .full { return }
                     let result = try await stream.complete()
                     if let cut { #expect(cut == result.runID, "\(mode) \(stop)") }
                     let rows = try await stream.rows()

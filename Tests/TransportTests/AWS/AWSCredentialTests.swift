@@ -20,7 +20,9 @@ import Testing
 
     private static let keys = ["AWS_ACCESS_KEY_ID": "ENVID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"]
 
-    @Test func `the environment comes before files, a profile of the configuration before the environment`() async throws {
+    @Test func `the environment comes before files, a profile of the configuration before the environment`()
+        async throws
+    {
         try await withTemporaryFolder { folder in
             let credentials = try write(
                 """
@@ -50,7 +52,8 @@ import Testing
                 """, folder, "config")
             let files = ["AWS_SHARED_CREDENTIALS_FILE": credentials, "AWS_CONFIG_FILE": config]
             let both = files.merging(Self.keys) { first, _ in first }
-            func id(_ environment: [String: String], profile: String? = nil, file: String? = nil) async throws -> String {
+            func id(_ environment: [String: String], profile: String? = nil, file: String? = nil) async throws -> String
+            {
                 try await resolve(environment, file: file, profile: profile).credentials().accessKeyID
             }
             #expect(try await id(both) == "ENVID")
@@ -73,7 +76,10 @@ import Testing
 
     @Test func `nothing found tells where it was looked`() async throws {
         let error = await #expect(throws: AuthError.self) { try await resolve(["AWS_EC2_METADATA_DISABLED": "true"]) }
-        guard case .noCredentials(let reason)? = error else { Issue.record("\(String(describing: error))"); return }
+        guard case .noCredentials(let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
         #expect(reason.contains("AWS_ACCESS_KEY_ID"))
         #expect(reason.contains("AWS_EC2_METADATA_DISABLED"))
     }
@@ -112,7 +118,10 @@ import Testing
                 #expect(keys.accessKeyID == "CID")
                 let refused = try await resolve(environment)
                 let error = await #expect(throws: AuthError.self) { try await refused.credentials() }
-                guard case .refused? = error else { Issue.record("\(String(describing: error))"); return }
+                guard case .refused? = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
             }
             // Elsewhere, and without TLS, anybody could listen.
             await #expect(throws: AuthError.self) {
@@ -181,14 +190,17 @@ import Testing
     @Test func `a role that is refused is told with AWS' words`() async throws {
         try await withTemporaryFolder { folder in
             let token = try write("header.payload.signature", folder, "identity")
-            for (status, code, isPassing) in [(403, "AccessDenied", false), (400, "Throttling", true), (500, "", true)] {
+            for (status, code, isPassing) in [(403, "AccessDenied", false), (400, "Throttling", true), (500, "", true)]
+            {
                 try await withLoopbackServer { _ in
                     .text(
                         status,
-                        "<ErrorResponse><Error><Code>\(code)</Code><Message>It is so.</Message></Error></ErrorResponse>")
+                        "<ErrorResponse><Error><Code>\(code)</Code><Message>It is so.</Message></Error></ErrorResponse>"
+                    )
                 } _: { server in
                     let provider = try await resolve([
-                        "AWS_ENDPOINT_URL_STS": server.url, "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ROLE_ARN": "arn:r",
+                        "AWS_ENDPOINT_URL_STS": server.url, "AWS_WEB_IDENTITY_TOKEN_FILE": token,
+                        "AWS_ROLE_ARN": "arn:r",
                     ])
                     let error = await #expect(throws: AuthError.self) { try await provider.credentials() }
                     #expect(error?.isTransient == isPassing)

@@ -37,7 +37,8 @@ import Testing
             guard Self.region(of: request) != "eu-west-3" else { return .text(200, "ok") }
             return .respond(
                 status, headers: header.isEmpty ? [:] : [header: "eu-west-3"],
-                body: Array("<Error><Code>AuthorizationHeaderMalformed</Code><Message>m</Message>\(member)</Error>".utf8))
+                body: Array(
+                    "<Error><Code>AuthorizationHeaderMalformed</Code><Message>m</Message>\(member)</Error>".utf8))
         } _: { server in
             let bucket = S3Bucket(name: "b", endpoint: server.url, credentials: keys, client: HTTPClient())
             for _ in 0..<2 {

@@ -31,7 +31,8 @@ import Testing
         var cases = urls.map { Case(url: $0) }
         cases += urls.map {
             Case(
-                url: $0, headers: [["Range", "bytes=10-"], ["If-Match", "\"abc\""], ["Accept-Encoding", "identity"]],
+                url: $0,
+                headers: [["Range", "bytes=10-"], ["If-Match", "\"abc\""], ["Accept-Encoding", "identity"]],
                 token: "IQoJb3JpZ2luX2VjE//////////wEaDGV1LXdlc3QtMSJIMEYC=")
         }
         cases.append(
