@@ -23,7 +23,7 @@ let rooms: [Target] = [
             .product(name: "GRDBSQLite", package: "GRDB.swift"),
             "CDeflate",
         ],
-        exclude: ["CZlib"],
+        exclude: ["CDeflate"],
         swiftSettings: settings),
     .target(
         name: "Transport",
@@ -36,13 +36,13 @@ let rooms: [Target] = [
             "JSONBytes", "Spool", "Transport", "CLibpq", "CMariaDB", "CZlib", "CZstd", "CSnappy", "CLZ4", "CBrotli",
         ],
         exclude: [
-            "Postgres/CLibpq", "MySQL/CMariaDB", "Files/CZstd", "Files/CSnappy", "Files/CLZ4", "Files/CBrotli",
+            "Postgres/CLibpq", "MySQL/CMariaDB", "Files/CZlib", "Files/CZstd", "Files/CSnappy", "Files/CLZ4",
+            "Files/CBrotli",
         ],
         swiftSettings: settings),
     .target(
         name: "Ship",
         dependencies: ["JSONBytes", "Spool", "Transport", "CDeflate"],
-        exclude: ["CDeflate"],
         swiftSettings: settings),
     .target(
         name: "Sandbox",
@@ -73,7 +73,7 @@ let systemLibraries: [Target] = [
         name: "COpenSSL", path: "Sources/Transport/COpenSSL", pkgConfig: "libcrypto",
         providers: [.apt(["libssl-dev"])]),
     .systemLibrary(
-        name: "CZlib", path: "Sources/Spool/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        name: "CZlib", path: "Sources/Extract/Files/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(
         name: "CLibpq", path: "Sources/Extract/Postgres/CLibpq", pkgConfig: "libpq",
         providers: [.apt(["libpq-dev"])]),
@@ -90,7 +90,7 @@ let systemLibraries: [Target] = [
         name: "CBrotli", path: "Sources/Extract/Files/CBrotli", pkgConfig: "libbrotlidec",
         providers: [.apt(["libbrotli-dev"])]),
     .systemLibrary(
-        name: "CDeflate", path: "Sources/Ship/CDeflate", pkgConfig: "libdeflate",
+        name: "CDeflate", path: "Sources/Spool/CDeflate", pkgConfig: "libdeflate",
         providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(
         name: "CMicrohttpd", path: "Sources/Sandbox/CMicrohttpd", pkgConfig: "libmicrohttpd",

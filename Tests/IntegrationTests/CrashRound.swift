@@ -26,13 +26,13 @@ struct CrashRound {
     }
 
     let seed: UInt64
-    private var choices: SeededChoices
+    private var choices: SeededRandom
     private var tally = Tally()
     private var revision = 0
 
     init(seed: UInt64) {
         self.seed = seed
-        choices = SeededChoices(seed: seed)
+        choices = SeededRandom(seed: seed)
     }
 
     /// What the destination may do wrong. None of these is a refusal: in the end every row can be delivered.
