@@ -37,17 +37,19 @@ struct LatestView: Sendable, Equatable {
         let condition: String
         switch content {
         case .newest(let column, let version):
-            key = column
+            // Rows of a table without a key have none in their column: each stands for itself.
+            let isKeyed = version != nil || column == insertID
+            key = isKeyed ? "`\(column)`" : "COALESCE(`\(column)`, `\(insertID)`)"
             order = ([version].compactMap { $0 } + [extractedAt]).map { "`\($0)` DESC" }
             condition = ""
         case .snapshot(let run):
-            key = insertID
+            key = "`\(insertID)`"
             order = ["`\(extractedAt)` DESC"]
             condition = " WHERE `\(runID)` = '\(run.filter { $0 != "'" && $0 != "\\" })'"
         }
         return """
             SELECT * EXCEPT (etlctl_rank) FROM (
-              SELECT *, ROW_NUMBER() OVER (PARTITION BY `\(key)` ORDER BY \(order.joined(separator: ", "))) AS etlctl_rank
+              SELECT *, ROW_NUMBER() OVER (PARTITION BY \(key) ORDER BY \(order.joined(separator: ", "))) AS etlctl_rank
               FROM \(table.quoted)\(condition)
             )
             WHERE etlctl_rank = 1 AND `\(operation)` != 'delete'

@@ -233,9 +233,13 @@ struct SettlingTests {
                 try await bench.recreateTable(without: "n")
                 _ = try await run.value
                 bench.sandbox.state.clearFaults()
-                bench.clock.advance(by: .seconds(601))
-                let summary = try await bench.ship { $0.evolveSchema = evolves }
-                #expect(summary.status == .drained)
+                // Where the run had ended before it saw the change, the change settles from the next one on.
+                var status = ShipSummary.Status.settling
+                for _ in 0..<3 where status == .settling {
+                    bench.clock.advance(by: .seconds(601))
+                    status = try await bench.ship { $0.evolveSchema = evolves }.status
+                }
+                #expect(status == .drained)
                 #expect(try await bench.ledger().rejected == 0)
                 let rows = try bench.rows().filter { ($0["_id"]?.stringValue ?? "").count == 4 }
                 #expect(rows.count == 50)

@@ -99,6 +99,8 @@ struct ShipWork: Sendable {
         var delivery = StreamDelivery(name: stream.name)
         delivery.types = stream.types.mapValues(\.rawValue)
         delivery.isFirestore = stream.kind == .firestore
+        // Files: without a key, `_id` only tells where a row stood.
+        delivery.hasKey = stream.kind != .files || !stream.key.isEmpty
         delivery.isSnapshot = stream.mode == .full
         delivery.renamedMetadata = stream.rename.filter { $0.key.hasPrefix("_") }
         return delivery
