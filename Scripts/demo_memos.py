@@ -4,6 +4,7 @@
 demo_memos.py write HOST PROJECT COUNT      COUNT memos; last_modified is mostly a timestamp, sometimes something else
 demo_memos.py change HOST PROJECT NUMBER    changes NUMBER of them
 demo_memos.py compare HOST PROJECT ROWS     compares the source with rows (JSON lines of a table), value by value
+demo_memos.py lines NUMBER PROJECT COUNT    prints the same documents as JSON lines, NUMBER of them changed
 """
 
 import base64
@@ -117,6 +118,16 @@ def top_level(value, project):
     return nested(value, project)
 
 
+def lines(changed, project, count):
+    """The same memos as JSON lines, for machines without an emulator."""
+    for number in range(count):
+        document = memo(project, number)
+        fields = {name: nested(value, project) for name, value in document["fields"].items()}
+        if number % 40 == 0 and number // 40 < changed:
+            fields["title"] = f"Memo {number}, changed"
+        print(json.dumps({"id": f"memo{number:05d}", **fields}, ensure_ascii=False))
+
+
 def same(expected, actual):
     """Equal as values: BigQuery and the emulator print numbers and fractions of seconds in other ways."""
     if expected == actual or str(expected).lower() == str(actual).lower():
@@ -163,4 +174,7 @@ if __name__ == "__main__":
     command, host, project, argument = sys.argv[1:5]
     if command == "compare":
         sys.exit(compare(host, project, argument))
+    if command == "lines":
+        lines(int(host), project, int(argument))
+        sys.exit(0)
     {"write": write, "change": change}[command](host, project, int(argument))
