@@ -15,7 +15,15 @@ struct CommandEnvironment: Sendable {
         http = HTTPClient()
     }
 
-    func openSpool() throws -> SpoolStore { try SpoolStore(path: configuration.spool.path) }
+    /// - Throws: for `spool.remote` too: a copy that is configured and not kept would be missed when it is needed.
+    func openSpool() throws -> SpoolStore {
+        guard configuration.spool.remote == nil else {
+            throw configuration.failure(
+                at: "spool.remote", "this version keeps no remote copy of the spool",
+                hint: "Put spool.path on a disk that lasts, copy it with `etlctl spool backup`, and remove spool.remote.")
+        }
+        return try SpoolStore(path: configuration.spool.path)
+    }
 
     /// Names this process to a second one that wants the same lock.
     func holder(_ command: String) -> String {
