@@ -69,8 +69,14 @@ struct CrashRound {
             if choices.chance(0.5) { try await change(pipeline) }
             try setFaults(pipeline)
             try await killSomething(pipeline)
-            // The window in which BigQuery knows an insertId again may have passed before the next start.
-            if choices.chance(0.5) { pipeline.sandbox.state.advanceClock(by: .seconds(120)) }
+            // The window in which BigQuery knows an insertId again may have passed before the next start; a request that it is still working
+            // on has not been stored by then, so the clock waits for it.
+            if choices.chance(0.5) {
+                guard await eventually({ pipeline.sandbox.state.requestsInFlight == 0 }) else {
+                    throw Broken(description: "the sandbox did not finish its requests")
+                }
+                pipeline.sandbox.state.advanceClock(by: .seconds(120))
+            }
         }
         pipeline.sandbox.state.clearFaults()
         try await finish(pipeline)
