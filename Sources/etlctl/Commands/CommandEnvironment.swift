@@ -20,7 +20,7 @@ struct CommandEnvironment: Sendable {
         guard configuration.spool.remote == nil else {
             throw configuration.failure(
                 at: "spool.remote", "this version keeps no remote copy of the spool",
-                hint: "Put spool.path on a disk that lasts, copy it with `etlctl spool backup`, and remove spool.remote.")
+                hint: "Put spool.path on a lasting disk, copy it with `etlctl spool backup`, and remove spool.remote.")
         }
         return try SpoolStore(path: configuration.spool.path)
     }
