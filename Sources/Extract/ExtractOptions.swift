@@ -30,6 +30,8 @@ package struct ExtractOptions: Sendable {
     package var rowsCountedInMemory = 900_000
     /// Rows a page of a query's result may have; the server sends fewer where they are large.
     package var rowsPerQuery = 20_000
+    /// Fewer rows of a table are not worth a reader of their own (`parallel`).
+    package var fewestRowsPerReader = 10_000
     package var clock: @Sendable () -> Timestamp = { .now() }
 
     package init() {}

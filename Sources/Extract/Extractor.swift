@@ -125,9 +125,12 @@ package struct Extractor: Sendable {
         var status = Run.Status.interrupted
         do {
             let isComplete = try await readWithPatience(context, source)
+            try await context.settleCommits()
             status = isComplete ? .complete : .interrupted
             result.status = isComplete ? .complete : .interrupted
         } catch {
+            // What is being stored beside comes to its end before the run does; the first error is the one to tell.
+            try? await context.settleCommits()
             result.error = error
             if error is CancellationError || (error as? ExtractError)?.kind == .noRoom { result.status = .interrupted }
             // A run that failed for good begins anew; one that was cut off goes on.
@@ -176,6 +179,7 @@ package struct Extractor: Sendable {
                     pause = min(pause, left)
                 }
                 context.dropUncommitted()
+                try await context.settleCommits()
                 try await clock.sleep(for: pause)
             }
         }

@@ -34,6 +34,7 @@ struct GoneRecords {
                 delete.hashesFields = true
                 delete.knownKey = key
                 delete.changes = record.changes + 1
+                delete.mayRepeat = run.usesTemporaryIndex
                 run.page.add(delete)
             }
             last = gone.last?.key

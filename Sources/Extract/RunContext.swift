@@ -30,7 +30,12 @@ package final class RunContext {
     /// Notes of the source about the stream, kept with the stream's position.
     private var notes: String?
 
-    private let batch = RowBatch()
+    /// Commits that are on their way to the disk, the oldest first.
+    private var underway: [Underway] = []
+    /// Used again by later commits.
+    private var spareBatches: [RowBatch] = []
+    /// Enough to work on while a commit waits for the disk; each holds a page's rows.
+    private static let commitsUnderway = 3
     private var uncommittedReads = 0
     private var uncommittedRecords = 0
     private let room: SpoolRoom
@@ -116,6 +121,18 @@ package final class RunContext {
 
     /// Stores the page gathered so far and where the run stands after it, in one transaction; then empties the page.
     func commit(_ progress: Progress) async throws {
+        try await commitBeside(progress)
+        try await settleCommits()
+    }
+
+    /// Does as `commit` does, but does not wait for the end: the next page is gathered beside. Commits come to their end in their order;
+    /// after one that failed none is made. A later commit throws what went wrong.
+    func commitBeside(_ progress: Progress) async throws {
+        // What is known of keys and of equal rows is read from the spool: the pages before must be there.
+        if page.records.contains(where: { $0.knownKey != nil || $0.countScope != nil || $0.object != nil }) {
+            try await settleCommits()
+        }
+        let batch = spareBatches.popLast() ?? RowBatch()
         batch.removeAll()
         let versions = try await VersionSettlement(run: self).settle()
         page.assemble(into: batch)
@@ -124,6 +141,7 @@ package final class RunContext {
                 "clock_behind",
                 "this machine's clock is behind the last run's; _extracted_at goes on from the last value")
         }
+        try await settleCommits(leaving: Self.commitsUnderway - 1)
         if !batch.isEmpty { try await room.wait() }
         var commit = PageCommit(run: run, rows: batch)
         commit.position = progress.position?.text
@@ -141,17 +159,54 @@ package final class RunContext {
         commit.rowsRead = uncommittedRecords
         commit.sourceReads = uncommittedReads
         commit.lastExtractedAt = page.extractedUpTo
-        let appended = try await store.append(commit)
         uncommittedRecords = 0
         uncommittedReads = 0
-        run.position = commit.position
+        page.removeAll()
+        let (begun, before) = (commit, underway.last?.append)
+        // Not structured: a commit is never cut short. `settleCommits` waits for it, at the latest when the run ends.
+        let append = Task { [store] in
+            _ = try await before?.value
+            return try await store.append(begun)
+        }
+        underway.append(Underway(commit: commit, progress: progress, rowsRead: rowsRead, append: append))
+    }
+
+    /// Waits for the commits that are under way, all but so many.
+    ///
+    /// - Throws: what went wrong with one; nothing of it and of later ones is stored then.
+    func settleCommits(leaving left: Int = 0) async throws {
+        while underway.count > left {
+            let first = underway[0]
+            let appended: AppendResult
+            do {
+                appended = try await first.append.value
+            } catch {
+                // Those behind it end with the same error.
+                for later in underway { _ = try? await later.append.value }
+                underway.removeAll()
+                throw error
+            }
+            underway.removeFirst()
+            try await settle(first, appended)
+        }
+    }
+
+    private func settle(_ done: Underway, _ appended: AppendResult) async throws {
+        spareBatches.append(done.commit.rows)
+        run.position = done.commit.position
         result.spooled += appended.spooled
         result.unchanged += appended.unchanged
         result.deletes += appended.deletes
-        if let watermark = progress.watermark { self.watermark = watermark }
-        for object in progress.objectsRead { try await forgetRowCounts(of: object.number) }
-        page.removeAll()
-        self.progress(ExtractProgress(stream: stream.name, rowsRead: rowsRead, rowsSpooled: result.spooled))
+        if let watermark = done.progress.watermark { self.watermark = watermark }
+        for object in done.progress.objectsRead { try await forgetRowCounts(of: object.number) }
+        progress(ExtractProgress(stream: stream.name, rowsRead: done.rowsRead, rowsSpooled: result.spooled))
+    }
+
+    private struct Underway {
+        var commit: PageCommit
+        var progress: Progress
+        var rowsRead: Int
+        var append: Task<AppendResult, any Error>
     }
 
     /// One of the source's notes about the stream; nil if there is none of that name.

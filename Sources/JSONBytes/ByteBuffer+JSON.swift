@@ -134,11 +134,16 @@ extension ByteBuffer {
 
     /// Appends bytes as lower-case hexadecimal.
     package func append(hexadecimal source: [UInt8]) {
-        for byte in source {
-            let (high, low) = (byte >> 4, byte & 15)
-            append(high < 10 ? 0x30 + high : 0x57 + high)
-            append(low < 10 ? 0x30 + low : 0x57 + low)
+        reserve(source.count * 2)
+        let target = base + count
+        source.withUnsafeBufferPointer { bytes in
+            for (place, byte) in bytes.enumerated() {
+                let (high, low) = (byte >> 4, byte & 15)
+                target[place * 2] = high &+ (high < 10 ? 0x30 : 0x57)
+                target[place * 2 + 1] = low &+ (low < 10 ? 0x30 : 0x57)
+            }
         }
+        state.pointee.count += source.count * 2
     }
 
     /// Appends an integer in decimal.

@@ -13,8 +13,8 @@ package final class ByteBuffer {
     // byte appended.
     @usableFromInline let state: UnsafeMutablePointer<State>
 
-    @inlinable package var base: UnsafeMutablePointer<UInt8> { state.pointee.base }
-    @inlinable package var count: Int { state.pointee.count }
+    @inlinable @inline(__always) package var base: UnsafeMutablePointer<UInt8> { state.pointee.base }
+    @inlinable @inline(__always) package var count: Int { state.pointee.count }
     /// Bytes of memory held.
     package var capacity: Int { state.pointee.capacity }
 
@@ -38,13 +38,13 @@ package final class ByteBuffer {
     /// For messages and tests; invalid UTF-8 is repaired, so never for data.
     package var string: String { String(decoding: bytes, as: UTF8.self) }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the buffer")
         return UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
     }
 
-    @inlinable package func removeAll() { state.pointee.count = 0 }
+    @inlinable @inline(__always) package func removeAll() { state.pointee.count = 0 }
 
     /// Shortens the buffer; a count beyond the present one changes nothing.
     package func truncate(to newCount: Int) { state.pointee.count = min(count, max(0, newCount)) }
@@ -92,7 +92,7 @@ package final class ByteBuffer {
         state.pointee.count += length
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func append(_ source: UnsafeRawBufferPointer) {
         guard let start = source.baseAddress, !source.isEmpty else { return }
         append(start.assumingMemoryBound(to: UInt8.self), count: source.count)

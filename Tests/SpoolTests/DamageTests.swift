@@ -139,7 +139,7 @@ import Testing
     }
 
     private func harmPages(_ path: String, _ harm: Harm, _ random: inout SeededGenerator) throws {
-        let size = 4096
+        let size = SpoolStore.pageSize
         let pages = try Data(contentsOf: URL(fileURLWithPath: path)).count / size
         let chosen = (0..<Int.random(in: 1...3, using: &random)).map { _ in Int.random(in: 1..<pages, using: &random) }
         var bytes = random

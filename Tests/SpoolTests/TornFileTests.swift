@@ -64,10 +64,10 @@ import Testing
             let (main, wal) = try (Self.read(spool.path), Self.read(spool.path + "-wal"))
             let copy = spool.path + ".copy"
             var last = 0
-            // Frames are 4096 bytes and a header of 24, after 32 bytes of the WAL's own (SQLite file format, section 4).
+            // Frames are a page and a header of 24 bytes, after 32 bytes of the WAL's own (SQLite file format, section 4).
             var lengths: Set<Int> = [wal.count]
             lengths.formUnion(stride(from: 0, to: wal.count, by: 7001))
-            for frame in stride(from: 32, to: wal.count, by: 4120) {
+            for frame in stride(from: 32, to: wal.count, by: SpoolStore.pageSize + 24) {
                 lengths.formUnion([frame - 1, frame, frame + 24])
             }
             for length in lengths.sorted() {
@@ -115,9 +115,10 @@ import Testing
             var random = SeededGenerator(seed: 11)
             for round in 0..<12 {
                 var mixed = before
-                for page in stride(from: 0, to: after.count, by: 4096) where random.isOnce(of: 2) {
-                    if mixed.count < page + 4096 { mixed.append(Data(count: page + 4096 - mixed.count)) }
-                    mixed.replaceSubrange(page..<page + 4096, with: after[page..<page + 4096])
+                for page in stride(from: 0, to: after.count, by: SpoolStore.pageSize) where random.isOnce(of: 2) {
+                    let end = page + SpoolStore.pageSize
+                    if mixed.count < end { mixed.append(Data(count: end - mixed.count)) }
+                    mixed.replaceSubrange(page..<end, with: after[page..<end])
                 }
                 try Self.write(mixed, wal, as: copy)
                 #expect(try await Self.wholePages(copy, "round \(round)") == 12)

@@ -67,9 +67,12 @@ package enum LocalServer {
     /// Starts a server behind a shell that ends it, and removes the folder, when its standard input ends: with this process.
     package static func start(_ command: [String], stopSignal: String, folder: String) throws {
         var ends: [Int32] = [0, 0]
-        // The writing end stays open here until the process is gone, and nowhere else.
-        guard pipe(&ends) == 0 else { throw Failure(description: "pipe failed: \(errno)") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        // The writing end stays open here until the process is gone, and nowhere else. Sockets, for they are closed to children from their
+        // first moment; pipe2 can't be called from Swift.
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
+            throw Failure(description: "socketpair failed: \(errno)")
+        }
         defer { close(ends[0]) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -82,21 +85,28 @@ package enum LocalServer {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        // Threads of the test runner block signals; the shell and the server must not inherit that.
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
+        // Of pipes that Foundation makes for other processes at this moment, none is kept: its reader would wait for this server's end.
         let script = """
+            for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && [ "$fd" -ne 255 ] && eval "exec $fd>&-"; done
             folder=$1 signal=$2; shift 2
             cd /; "$@" </dev/null & server=$!
             read -r _
             kill -"$signal" $server; wait $server; rm -rf "$folder"
             """
-        var arguments: [UnsafeMutablePointer<CChar>?] = (["sh", "-c", script, "sh", folder, stopSignal] + command).map {
-            strdup($0)
-        }
+        var arguments: [UnsafeMutablePointer<CChar>?] = (["bash", "-c", script, "bash", folder, stopSignal] + command)
+            .map {
+                strdup($0)
+            }
         arguments.append(nil)
         defer { for argument in arguments { free(argument) } }
         var process = pid_t()
-        let code = posix_spawn(&process, "/bin/sh", &actions, &attributes, &arguments, environ)
+        let code = posix_spawn(&process, "/bin/bash", &actions, &attributes, &arguments, environ)
         guard code == 0 else { throw Failure(description: "starting \(command[0]) failed: \(code)") }
     }
 

@@ -37,14 +37,16 @@ final class FilesRead {
             }
             position.part = nil
             if run.stream.mode == .changes {
-                try await FilesDeletes(run).guardAgainstMassDelete()
+                try await gone.guardAgainstMassDelete(known: run.state.knownVersions)
                 position.phase = .delete
             }
             try await commit()
         }
-        if run.stream.mode == .changes { try await FilesDeletes(run).write(position) }
+        if run.stream.mode == .changes { try await gone.spoolDeletes(RunContext.Progress(position: position.json)) }
         return true
     }
+
+    private var gone: GoneRecords { GoneRecords(run: run, subject: "stream \(run.stream.name)") }
 
     private func readAll() async throws -> Bool {
         var token: String?

@@ -13,8 +13,7 @@ struct MySQLCatalog {
         if let query = stream.query {
             table = SQLTable(
                 relation: "(\n\(Self.trimmed(query))\n) AS q", subject: "the query of stream \(stream.name)",
-                columns: [],
-                primaryKey: [])
+                columns: [], primaryKey: [], isQuery: true)
         } else {
             let from = stream.from ?? ""
             let name = try SQLName(parsing: from, quote: grammar.quote, stream: stream.name)

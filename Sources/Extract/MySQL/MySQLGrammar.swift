@@ -35,11 +35,16 @@ struct MySQLGrammar: SQLGrammar {
             ? "CAST(CONVERT(\(quoted(column.name)) USING utf8mb4) AS BINARY)" : quoted(column.name)
     }
 
+    func isAfter(_ terms: [String], _ literals: [String]) -> String { compare(terms, ">", ">", literals) }
+
+    func isUpTo(_ terms: [String], _ literals: [String]) -> String { compare(terms, "<", "<=", literals) }
+
     /// Written out: the server uses an index for this, but not for a comparison of rows.
-    func isAfter(_ terms: [String], _ literals: [String]) -> String {
+    private func compare(_ terms: [String], _ operation: String, _ last: String, _ literals: [String]) -> String {
         terms.indices.map { index in
             let equal = (0..<index).map { "\(terms[$0]) = \(literals[$0])" }
-            return "(" + (equal + ["\(terms[index]) > \(literals[index])"]).joined(separator: " AND ") + ")"
+            let sign = index == terms.count - 1 ? last : operation
+            return "(" + (equal + ["\(terms[index]) \(sign) \(literals[index])"]).joined(separator: " AND ") + ")"
         }.joined(separator: " OR ")
     }
 

@@ -4,12 +4,16 @@ internal import Synchronization
 final class MySQLSession: SQLSession {
     private let queue: SQLConnectionQueue
     private let connection: MySQLConnection
+    private let settings: MySQLSource.Configuration
     private let subject = Mutex("the table")
     let grammar: any SQLGrammar = MySQLGrammar()
 
-    private init(_ queue: SQLConnectionQueue, _ connection: MySQLConnection) {
+    private init(
+        _ queue: SQLConnectionQueue, _ connection: MySQLConnection, _ settings: MySQLSource.Configuration
+    ) {
         self.queue = queue
         self.connection = connection
+        self.settings = settings
     }
 
     static func connect(_ settings: MySQLSource.Configuration) async throws -> MySQLSession {
@@ -25,7 +29,7 @@ final class MySQLSession: SQLSession {
             }
             return connection
         }
-        return MySQLSession(queue, connection)
+        return MySQLSession(queue, connection, settings)
     }
 
     private static func prepare(_ connection: MySQLConnection, _ settings: MySQLSource.Configuration) throws {
@@ -72,9 +76,35 @@ final class MySQLSession: SQLSession {
         return try await run { try $0.rows(of: query, doing: what).first }
     }
 
-    func beginSnapshot() async throws {
-        _ = try await run {
-            try $0.rows(of: "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", doing: "beginning a transaction")
+    func beginSnapshot(with others: [any SQLSession], of table: SQLTable) async throws -> Bool {
+        // Servers of this kind can't hand a snapshot on. While another connection locks the table against writers, all of them see the same.
+        let gate = others.isEmpty || table.isQuery ? nil : try await lockedGate(table)
+        do {
+            for session in [self] + (gate == nil ? [] : others) {
+                _ = try await session.firstRow(of: "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            }
+        } catch {
+            await gate?.close()
+            throw error
+        }
+        await gate?.close()
+        return others.isEmpty || gate != nil
+    }
+
+    /// A connection that holds a read lock on the table until it is closed; nil where the lock is refused or not had at once.
+    private func lockedGate(_ table: SQLTable) async throws -> MySQLSession? {
+        let gate = try await Self.connect(settings)
+        do {
+            // While it is waited for, writers wait as well.
+            _ = try await gate.firstRow(of: "SET SESSION lock_wait_timeout = 1")
+            _ = try await gate.firstRow(of: "LOCK TABLES \(table.relation) READ")
+            return gate
+        } catch is ExtractError {
+            await gate.close()
+            return nil
+        } catch {
+            await gate.close()
+            throw error
         }
     }
 

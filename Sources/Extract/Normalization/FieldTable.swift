@@ -14,8 +14,8 @@ final class FieldTable {
         var name: [UInt8]
         /// The final column name; empty until the page's end.
         var column: String
-        /// The member's opening in a row: `,"column":`.
-        var opening: [UInt8] = []
+        /// Where the member's opening in a row (`,"column":`) stands in `openings`.
+        var opening = 0..<0
         /// False for fields that `columns` or `exclude` leave out.
         var isSelected: Bool
         /// Where the column stands among all columns, in byte order of their names.
@@ -23,6 +23,8 @@ final class FieldTable {
     }
 
     private(set) var fields: [Field] = []
+    /// One after the other in one buffer: an array for each would have its reference counted for every value.
+    private let openings = ByteBuffer(capacity: 1 << 10)
     private var buckets: [Int32]
     private var unnamed: [Int32] = []
     /// Names before `rename`, in lower case: what `rename` goes by.
@@ -156,11 +158,18 @@ final class FieldTable {
     private func give(field index: Int, _ column: String) {
         taken.insert(column.lowercased())
         fields[index].column = column
-        let buffer = ByteBuffer(capacity: column.utf8.count + 4)
-        buffer.append(UInt8(ascii: ","))
-        buffer.appendJSONString(column)
-        buffer.append(UInt8(ascii: ":"))
-        fields[index].opening = buffer.array
+        let start = openings.count
+        openings.append(UInt8(ascii: ","))
+        openings.appendJSONString(column)
+        openings.append(UInt8(ascii: ":"))
+        fields[index].opening = start..<openings.count
+    }
+
+    /// Appends the opening of the field's member to a row.
+    @inline(__always)
+    func appendOpening(of field: Int, to target: ByteBuffer) {
+        let range = fields[field].opening
+        target.append(openings.base + range.lowerBound, count: range.count)
     }
 
     private func rankColumns() {

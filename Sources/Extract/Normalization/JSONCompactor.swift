@@ -1,15 +1,48 @@
 internal import JSONBytes
 
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
 /// Brings JSON text of a source into etlctl's form: no insignificant spaces, keys sorted bytewise, of repeated keys the last, numbers' text
 /// kept (contract section 4). Checks every byte on the way.
 ///
 /// Not `Sendable`: its memory is used again for every value.
 final class JSONCompactor {
+    private struct Member {
+        var key: Range<Int>
+        var text: Range<Int>
+    }
+
     /// What one level of nesting needs to sort its members.
     private final class Level {
         let text = ByteBuffer(capacity: 256)
         let keys = ByteBuffer(capacity: 64)
-        var members: [(key: Range<Int>, text: Range<Int>)] = []
+        // Memory of its own, freed in deinit: an array's reference would be counted at every look.
+        private(set) var members = UnsafeMutablePointer<Member>.allocate(capacity: 16)
+        private var capacity = 16
+        private(set) var count = 0
+
+        deinit { members.deallocate() }
+
+        func removeAll() {
+            text.removeAll()
+            keys.removeAll()
+            count = 0
+        }
+
+        func insert(_ member: Member, at place: Int) {
+            if count == capacity {
+                let grown = UnsafeMutablePointer<Member>.allocate(capacity: capacity * 2)
+                grown.moveInitialize(from: members, count: count)
+                members.deallocate()
+                members = grown
+                capacity *= 2
+            }
+            (members + place + 1).update(from: members + place, count: count - place)
+            members[place] = member
+            count += 1
+        }
     }
 
     private var levels: [Level] = []
@@ -73,51 +106,51 @@ final class JSONCompactor {
         guard try reader.enterObject() else { return }
         while levels.count <= depth { levels.append(Level()) }
         let level = levels[depth]
-        level.text.removeAll()
-        level.keys.removeAll()
-        level.members.removeAll(keepingCapacity: true)
+        let (text, keys) = (level.text, level.keys)
+        level.removeAll()
         repeat {
             let key = try reader.readKey()
-            let keyStart = level.keys.count
+            let keyStart = keys.count
             if key.isPlain {
-                level.keys.append(reader.raw(key))
+                keys.append(reader.raw(key))
             } else {
-                level.keys.appendDecoded(reader.raw(key))
+                keys.appendDecoded(reader.raw(key))
             }
-            let keyRange = keyStart..<level.keys.count
-            let start = level.text.count
-            level.text.appendJSONString(level.keys.bytes(keyRange))
-            level.text.append(UInt8(ascii: ":"))
-            try writeValue(&reader, to: level.text, depth: depth + 1)
-            insert((keyRange, start..<level.text.count), into: level)
+            let keyRange = keyStart..<keys.count
+            let start = text.count
+            text.appendJSONString(keys.bytes(keyRange))
+            text.append(UInt8(ascii: ":"))
+            try writeValue(&reader, to: text, depth: depth + 1)
+            insert(Member(key: keyRange, text: start..<text.count), into: level)
         } while try reader.hasNextMember()
-        for (index, member) in level.members.enumerated() {
+        let members = level.members
+        for index in 0..<level.count {
             if index > 0 { target.append(UInt8(ascii: ",")) }
-            target.append(level.text.bytes(member.text))
+            target.append(text.bytes(members[index].text))
         }
-        level.text.shrink(to: 1 << 20)
+        text.shrink(to: 1 << 20)
     }
 
     /// Keeps the members sorted; one with the same key takes the earlier one's place.
-    private func insert(_ member: (key: Range<Int>, text: Range<Int>), into level: Level) {
+    private func insert(_ member: Member, into level: Level) {
+        let (keys, members) = (level.keys.base, level.members)
         var low = 0
-        var high = level.members.count
+        var high = level.count
         while low < high {
             let middle = (low + high) / 2
-            switch compare(level.keys.bytes(level.members[middle].key), level.keys.bytes(member.key)) {
+            switch compare(keys, members[middle].key, member.key) {
             case 0:
-                level.members[middle] = member
+                members[middle] = member
                 return
             case ..<0: low = middle + 1
             default: high = middle
             }
         }
-        level.members.insert(member, at: low)
+        level.insert(member, at: low)
     }
 
-    private func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
-        let shared = min(left.count, right.count)
-        for index in 0..<shared where left[index] != right[index] { return Int(left[index]) - Int(right[index]) }
-        return left.count - right.count
+    private func compare(_ bytes: UnsafePointer<UInt8>, _ left: Range<Int>, _ right: Range<Int>) -> Int {
+        let order = memcmp(bytes + left.lowerBound, bytes + right.lowerBound, min(left.count, right.count))
+        return order == 0 ? left.count - right.count : Int(order)
     }
 }

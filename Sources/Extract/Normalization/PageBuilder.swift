@@ -247,7 +247,7 @@ final class PageBuilder {
         if !record.rescues.isEmpty { appendRescued(of: record, to: target) }
         for index in order {
             let slot = slots[Int(index)]
-            target.append(fields.fields[Int(slot.field)].opening)
+            fields.appendOpening(of: Int(slot.field), to: target)
             target.append(values.bytes(slot.start..<slot.end))
         }
         target.append(UInt8(ascii: "}"))

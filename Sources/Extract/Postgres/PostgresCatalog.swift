@@ -11,8 +11,7 @@ struct PostgresCatalog {
         if let query = stream.query {
             table = SQLTable(
                 relation: "(\n\(Self.trimmed(query))\n) AS q", subject: "the query of stream \(stream.name)",
-                columns: [],
-                primaryKey: [])
+                columns: [], primaryKey: [], isQuery: true)
         } else {
             let from = stream.from ?? ""
             let name = try SQLName(parsing: from, quote: grammar.quote, stream: stream.name)

@@ -27,10 +27,14 @@ struct PostgresGrammar: SQLGrammar {
         quoted(column.name) + (bytewise && column.hasCollation ? " COLLATE \"C\"" : "")
     }
 
-    func isAfter(_ terms: [String], _ literals: [String]) -> String {
+    func isAfter(_ terms: [String], _ literals: [String]) -> String { compare(terms, ">", literals) }
+
+    func isUpTo(_ terms: [String], _ literals: [String]) -> String { compare(terms, "<=", literals) }
+
+    private func compare(_ terms: [String], _ operation: String, _ literals: [String]) -> String {
         terms.count == 1
-            ? "\(terms[0]) > \(literals[0])"
-            : "(\(terms.joined(separator: ", "))) > (\(literals.joined(separator: ", ")))"
+            ? "\(terms[0]) \(operation) \(literals[0])"
+            : "(\(terms.joined(separator: ", "))) \(operation) (\(literals.joined(separator: ", ")))"
     }
 
     func latest(_ kind: SQLWatermarkClass) -> String? {

@@ -66,11 +66,18 @@ final class PostgresSession: SQLSession {
         return try await run { try $0.rows(of: query, doing: what).first }
     }
 
-    func beginSnapshot() async throws {
-        _ = try await run {
-            try $0.rows(
-                of: "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", doing: "beginning a transaction")
+    func beginSnapshot(with others: [any SQLSession], of table: SQLTable) async throws -> Bool {
+        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        _ = try await firstRow(of: begin)
+        guard !others.isEmpty else { return true }
+        guard let snapshot = try await firstRow(of: "SELECT pg_catalog.pg_export_snapshot()")?.first ?? nil else {
+            return false
         }
+        for other in others {
+            _ = try await other.firstRow(
+                of: "\(begin); SET TRANSACTION SNAPSHOT \(PostgresGrammar.string(snapshot))")
+        }
+        return true
     }
 
     func endSnapshot() async throws {

@@ -8,37 +8,75 @@ final class SQLChunk: @unchecked Sendable {
     static let rowsWanted = 2000
 
     private let bytes = ByteBuffer(capacity: 1 << 16)
-    /// Where each cell starts and ends; a start of -1 is a null.
-    private var cells: [(start: Int, end: Int)] = []
+    private struct Cell {
+        var start: Int
+        /// Below the start for a null.
+        var end: Int
+    }
+
+    // Memory of its own, freed in deinit: an array would count a reference for every cell.
+    private var cells: UnsafeMutablePointer<Cell>
+    private var capacity: Int
+    private var count = 0
     private(set) var rows = 0
     let width: Int
 
-    init(width: Int) { self.width = width }
+    init(width: Int) {
+        self.width = width
+        capacity = max(width * 256, 256)
+        cells = .allocate(capacity: capacity)
+    }
+
+    deinit { cells.deallocate() }
 
     var isFull: Bool { bytes.count >= Self.bytesWanted || rows >= Self.rowsWanted }
 
     func removeAll() {
         bytes.removeAll()
         bytes.shrink(to: 4 << 20)
-        cells.removeAll(keepingCapacity: true)
+        count = 0
         rows = 0
     }
 
     // MARK: Filling
 
+    @inline(__always)
     func append(_ part: UnsafePointer<UInt8>, count: Int) { bytes.append(part, count: count) }
+    @inline(__always)
     func append(_ byte: UInt8) { bytes.append(byte) }
     var byteCount: Int { bytes.count }
-    func endCell(from start: Int) { cells.append((start, bytes.count)) }
-    func addNull() { cells.append((-1, -1)) }
+
+    @inline(__always)
+    func endCell(from start: Int) { addCell(start, bytes.count) }
+    @inline(__always)
+    func addNull() { addCell(0, -1) }
+
+    /// Adds a cell whose bytes have been appended.
+    @inline(__always)
+    func addCell(_ start: Int, _ end: Int) {
+        if count == capacity { grow() }
+        cells[count] = Cell(start: start, end: end)
+        count += 1
+    }
+
+    private func grow() {
+        let grown = UnsafeMutablePointer<Cell>.allocate(capacity: capacity * 2)
+        grown.moveInitialize(from: cells, count: count)
+        cells.deallocate()
+        cells = grown
+        capacity *= 2
+    }
 
     func endRow() { rows += 1 }
 
     // MARK: Reading
 
     /// The text of a cell, nil for null; valid until the chunk is emptied.
+    @inline(__always)
     func cell(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer? {
-        let place = cells[row * width + column]
-        return place.start < 0 ? nil : bytes.bytes(place.start..<place.end)
+        let place = row * width + column
+        precondition(place < count, "a row has another width than its table")
+        let cell = cells[place]
+        return cell.end < cell.start ? nil : bytes.bytes(cell.start..<cell.end)
     }
 }

@@ -125,27 +125,18 @@ struct SQLIncrementalRead {
     // MARK: Rows
 
     private func readRows(_ position: inout Position) async throws -> Bool {
+        if position.value != nil { try await reader.checkKey() }
         let place = Place(position, repeatsTo: run.watermark?.sortKey)
         defer { position = place.position }
-        do {
-            let isWhole = try await reader.read(query(position)) { chunk, row in
-                if run.isExhausted { return false }
-                try add(chunk, row, place)
-                if run.isPageFull {
+        let pump = SQLPump(
+            reader, sessions: [reader.session], ranges: [SQLRange()],
+            SQLPump.Work(
+                query: { _ in query(place.position) }, add: { try add($0, $1, place) },
+                commit: { _, isLast in
                     note(place)
-                    try await commit(place)
-                }
-                return true
-            }
-            note(place)
-            try await commit(place)
-            return isWhole
-        } catch let error as ExtractError where error.isTransient {
-            note(place)
-            place.isLast = true
-            try await commit(place)
-            throw error
-        }
+                    try await commit(place, isLast: isLast)
+                }))
+        return try await pump.pump()
     }
 
     private final class Place {
@@ -155,7 +146,6 @@ struct SQLIncrementalRead {
         var value: SQLWatermarkValue?
         var rawValue: [UInt8] = []
         var last: (chunk: SQLChunk, row: Int)?
-        var isLast = false
 
         init(_ position: Position, repeatsTo: [UInt8]?) {
             self.position = position
@@ -205,7 +195,7 @@ struct SQLIncrementalRead {
         place.position.key = reader.keyValues(last.chunk, last.row)
     }
 
-    private func commit(_ place: Place) async throws {
+    private func commit(_ place: Place, isLast: Bool) async throws {
         var progress = RunContext.Progress(position: place.position.json)
         if let value = place.position.value.flatMap({ SQLWatermarkValue($0, kind) }) {
             // Inside the lookback window the watermark stays where it is.
@@ -220,7 +210,7 @@ struct SQLIncrementalRead {
                 progress.recentFloor = run.state.recentFrom
             }
         }
-        if place.isLast { try await run.commit(progress) } else { try await reader.commit(progress) }
+        try await reader.commit(progress, isLast: isLast)
     }
 
     // MARK: What the watermark can't see

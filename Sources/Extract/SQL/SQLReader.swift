@@ -15,18 +15,26 @@ final class SQLReader {
     private let fetched: [SQLColumn]
     /// The page's number of each fetched column's field; -1 for one that is read for the key alone.
     private let fields: [Int]
+    /// Their types once more: a column's names need not be counted references for every value.
+    private let types: [SQLType]
     private let keyPlaces: [Int]
     private let watermarkPlace: Int?
     private let normalizer: SQLNormalizer
     private let scratch = ByteBuffer(capacity: 256)
-    private let lastKey = ByteBuffer(capacity: 256)
-    private var hasLastKey = false
+    /// Of the range whose rows are handled.
+    var lastKey = SQLLastKey()
     private var invalidTexts = 0
+    private let connect: () async throws -> any SQLSession
+    /// Connections besides the first.
+    private var others: [any SQLSession] = []
 
-    init(run: RunContext, session: any SQLSession, table: SQLTable) throws {
+    init(
+        run: RunContext, session: any SQLSession, table: SQLTable, connect: @escaping () async throws -> any SQLSession
+    ) throws {
         self.run = run
         self.session = session
         self.table = table
+        self.connect = connect
         let stream = run.stream
         let resolver = SQLColumnResolver(table: table, stream: stream)
         key = try (stream.key.isEmpty ? table.primaryKey : stream.key).map { try resolver.column($0, "key") }
@@ -49,6 +57,7 @@ final class SQLReader {
         let columns = fetched.map(\.column)
         self.fetched = columns
         fields = fetched.map(\.field)
+        types = columns.map(\.type)
         keyPlaces = key.compactMap { part in columns.firstIndex { $0.name == part.name } }
         watermarkPlace = watermark.flatMap { part in columns.firstIndex { $0.name == part.name } }
         normalizer = SQLNormalizer(nestsAsJSON: stream.nestsAsJSON)
@@ -56,6 +65,8 @@ final class SQLReader {
 
     var grammar: any SQLGrammar { session.grammar }
     var hasKey: Bool { !key.isEmpty }
+    /// Cells in a row.
+    var width: Int { fetched.count }
     var keyTerms: [String] { key.map { grammar.term($0, bytewise: false) } }
 
     /// The first of the three parts of an identity without a key.
@@ -64,7 +75,11 @@ final class SQLReader {
     // MARK: Statements
 
     func select(where conditions: [String], order: [String]) -> String {
-        var text = "SELECT \(fetched.map(\.expression).joined(separator: ", ")) FROM \(table.relation)"
+        select(fetched, where: conditions, order: order)
+    }
+
+    func select(_ columns: [SQLColumn], where conditions: [String], order: [String]) -> String {
+        var text = "SELECT \(columns.map(\.expression).joined(separator: ", ")) FROM \(table.relation)"
         if !conditions.isEmpty { text += " WHERE " + conditions.map { "(\($0))" }.joined(separator: " AND ") }
         if !order.isEmpty { text += " ORDER BY " + order.joined(separator: ", ") }
         return text
@@ -76,24 +91,54 @@ final class SQLReader {
         return grammar.isAfter(terms, zip(values, columns).map { grammar.literal($0, of: $1) })
     }
 
-    /// Reads a query's rows to its end, the next ones on their way while these are handled.
-    ///
-    /// - Parameter row: handles one row; false ends the reading.
-    /// - Returns: false if `row` ended it.
-    func read(_ query: String, row handle: (SQLChunk, Int) async throws -> Bool) async throws -> Bool {
-        hasLastKey = false
-        try await session.open(query, width: fetched.count)
-        var chunk = SQLChunk(width: fetched.count)
-        var spare = SQLChunk(width: fetched.count)
-        try await session.fetch(into: chunk)
-        while chunk.rows > 0 {
-            let (session, next) = (session, spare)
-            async let following: Void = session.fetch(into: next)
-            for row in 0..<chunk.rows where try await !handle(chunk, row) { return false }
-            try await following
-            swap(&chunk, &spare)
+    /// The condition for rows of a range that have not been read.
+    func isWithin(_ range: SQLRange) -> [String] {
+        var conditions: [String] = []
+        if let after = range.after { conditions.append(isAfter(after, of: key)) }
+        if let through = range.through {
+            conditions.append(grammar.isUpTo(keyTerms, zip(through, key).map { grammar.literal($0, of: $1) }))
         }
-        return true
+        return conditions
+    }
+
+    /// The first row of a query for the key's columns; nil without one.
+    func firstKey(of query: String) async throws -> [String]? {
+        let chunk = SQLChunk(width: key.count)
+        try await session.open(query, width: key.count)
+        try await session.fetch(into: chunk)
+        guard chunk.rows > 0 else { return nil }
+        let texts = key.indices.map { place in chunk.cell(0, place).map { keyText($0, key[place].type) } ?? "NULL" }
+        while chunk.rows > 0 { try await session.fetch(into: chunk) }
+        return texts
+    }
+
+    // MARK: Connections
+
+    /// Begins one snapshot for so many readers, this one's connection among them; of fewer where the server can't give several the same.
+    func beginSnapshot(readers: Int) async throws -> [any SQLSession] {
+        while others.count + 1 < readers { others.append(try await connect()) }
+        if try await session.beginSnapshot(with: others, of: table) { return [session] + others }
+        run.warn(
+            "one_reader",
+            "parallel: \(readers) needs one moment for all readers, which \(table.subject) can't be read at: one reader read it"
+        )
+        await closeOthers()
+        return [session]
+    }
+
+    func endSnapshot() async throws {
+        for session in [session] + others { try await session.endSnapshot() }
+        await closeOthers()
+    }
+
+    func close() async {
+        await closeOthers()
+        await session.close()
+    }
+
+    private func closeOthers() async {
+        for session in others { await session.close() }
+        others.removeAll()
     }
 
     // MARK: Rows
@@ -105,18 +150,21 @@ final class SQLReader {
         let page = run.page
         let firstSlot = page.slots.count
         let firstRescue = page.rescues.count
-        for (place, column) in fetched.enumerated() where fields[place] >= 0 {
-            let start = page.values.count
+        let values = page.values
+        for place in fields.indices {
+            let field = fields[place]
+            guard field >= 0 else { continue }
+            let start = values.count
             guard let text = chunk.cell(row, place) else {
-                page.values.append("null")
-                page.addSlot(field: fields[place], type: .null, from: start)
+                values.append("null")
+                page.addSlot(field: field, type: .null, from: start)
                 continue
             }
-            if let type = normalizer.append(text, column.type, to: page.values) {
-                page.addSlot(field: fields[place], type: type, from: start)
+            if let type = normalizer.append(text, types[place], to: values) {
+                page.addSlot(field: field, type: type, from: start)
             } else {
-                page.values.append("null")
-                page.addSlot(field: fields[place], type: .null, from: start)
+                values.append("null")
+                page.addSlot(field: field, type: .null, from: start)
                 rescue(text, place, chunk, row)
             }
         }
@@ -207,15 +255,10 @@ final class SQLReader {
         }
     }
 
-    /// Rows come in the order of their keys, so equal ones stand together.
     private func checkUnique(_ identity: Range<Int>) throws {
         let bytes = run.page.values.bytes(identity)
-        if hasLastKey, bytes.elementsEqual(lastKey.bytes) {
-            throw ExtractError.repeatedKey(String(decoding: bytes, as: UTF8.self), stream: run.stream)
-        }
-        lastKey.removeAll()
-        lastKey.append(bytes)
-        hasLastKey = true
+        guard !lastKey.isNew(bytes) else { return }
+        throw ExtractError.repeatedKey(String(decoding: bytes, as: UTF8.self), stream: run.stream)
     }
 
     /// The server's texts of a row's key.
@@ -242,12 +285,14 @@ final class SQLReader {
 
     // MARK: Commit
 
-    /// Stores the page. While the spool is full, no transaction is left open on the server: the connection is given up.
+    /// Stores the page; while rows are left to read, beside the reading. While the spool is full, no transaction is left open on the
+    /// server: the connections are given up.
     ///
-    /// - Throws: `SQLPause` after the page is stored, if the connection was given up.
-    func commit(_ progress: RunContext.Progress) async throws {
-        guard run.page.count > 0, try await !run.hasRoom() else { return try await run.commit(progress) }
-        await session.close()
+    /// - Throws: `SQLPause` after the page is stored, if the connections were given up.
+    func commit(_ progress: RunContext.Progress, isLast: Bool) async throws {
+        if isLast { return try await run.commit(progress) }
+        guard run.page.count > 0, try await !run.hasRoom() else { return try await run.commitBeside(progress) }
+        await close()
         try await run.commit(progress)
         throw SQLPause()
     }

@@ -28,24 +28,36 @@ struct SQLReading {
 
     func read(_ run: RunContext) async throws -> Bool {
         while true {
-            let session = try await connect()
             do {
-                let isComplete = try await readOnce(run, session)
-                await session.close()
-                return isComplete
+                return try await readOnce(run)
             } catch is SQLPause {
-                await session.close()
+                continue
             } catch {
-                await session.close()
                 try Task.checkCancellation()
                 throw error
             }
         }
     }
 
-    private func readOnce(_ run: RunContext, _ session: any SQLSession) async throws -> Bool {
-        try await checkClock(run.options.clock(), session)
-        let reader = try SQLReader(run: run, session: session, table: try await session.describe(run.stream))
+    private func readOnce(_ run: RunContext) async throws -> Bool {
+        let session = try await connect()
+        var reader: SQLReader?
+        do {
+            try await checkClock(run.options.clock(), session)
+            let table = try await session.describe(run.stream)
+            let made = try SQLReader(run: run, session: session, table: table, connect: connect)
+            reader = made
+            let isComplete = try await read(run, made)
+            await made.close()
+            return isComplete
+        } catch {
+            await reader?.close()
+            await session.close()
+            throw error
+        }
+    }
+
+    private func read(_ run: RunContext, _ reader: SQLReader) async throws -> Bool {
         if run.stream.mode == .changes, !reader.hasKey { throw Self.noKey(run.stream, reader.table.subject) }
         guard run.stream.mode == .incremental, let column = reader.watermark else {
             return try await SQLSnapshotRead(reader: reader).read()

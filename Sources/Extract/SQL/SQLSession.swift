@@ -11,8 +11,10 @@ protocol SQLSession: AnyObject, Sendable {
     /// The first row of a small query; nil without one.
     func firstRow(of query: String) async throws -> [String?]?
 
-    /// Begins a read-only transaction in which all reads see the same state.
-    func beginSnapshot() async throws
+    /// Begins a read-only transaction in this session and in each of the others; the reads of all see the same state.
+    ///
+    /// - Returns: false, with a transaction in this session alone, where the server can't give several sessions one state of the table.
+    func beginSnapshot(with others: [any SQLSession], of table: SQLTable) async throws -> Bool
 
     func endSnapshot() async throws
 
@@ -41,6 +43,9 @@ protocol SQLGrammar: Sendable {
 
     /// True for rows behind a row of these values, in the order of the columns.
     func isAfter(_ terms: [String], _ literals: [String]) -> String
+
+    /// True for this row and those in front of it, in the order of the columns.
+    func isUpTo(_ terms: [String], _ literals: [String]) -> String
 
     /// The latest moment that a watermark of this class may have now; nil for other classes.
     func latest(_ kind: SQLWatermarkClass) -> String?

@@ -1,5 +1,5 @@
 /// What a column's values are, by how their text becomes JSON; both servers' types come down to these.
-indirect enum SQLType: Sendable, Equatable {
+enum SQLType: Sendable, Equatable {
     /// `t` or `f`.
     case bool
     /// An integer of at most 64 bits with a sign.
@@ -24,7 +24,7 @@ indirect enum SQLType: Sendable, Equatable {
     /// UTC: TIMESTAMP.
     case timestamp
     case json
-    case array(SQLType, delimiter: UInt8)
+    indirect case array(SQLType, delimiter: UInt8)
     /// In the order of its text.
     case composite([SQLAttribute])
 
@@ -61,4 +61,5 @@ struct SQLTable: Sendable {
     var columns: [SQLColumn]
     /// Names of the primary key's columns; empty without one, and for a query.
     var primaryKey: [String]
+    var isQuery = false
 }

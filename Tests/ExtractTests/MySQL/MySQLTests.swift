@@ -62,6 +62,10 @@ extension MariaDBDatabase {
         try await contract().verifyChanges()
     }
 
+    @Test func `any number of readers brings the same rows`() async throws {
+        try await contract().verifyParallel()
+    }
+
     @Test func `incremental finds what changed behind the watermark`() async throws {
         try await contract().verifyIncrementalFindsChanges()
     }

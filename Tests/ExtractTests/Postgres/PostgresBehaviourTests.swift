@@ -235,7 +235,10 @@ import Testing
                 let stream = SQLExtraction(
                     database.source(), spool, mode: mode, watermark: mode == .incremental ? "w" : nil
                 ).withOptions { $0.rowsPerPage = 4 }
-                for stop in [2, 3, 4] { _ = await SourceContract.cut(stream, afterCommits: stop) }
+                for stop in [2, 3, 4] {
+                    let cut = await SourceContract.cut(stream, afterCommits: stop)
+                    #expect(cut != nil, "\(mode) \(stop)")
+                }
                 try await stream.complete()
                 let rows = try await stream.rows()
                 #expect(rows.count == 30, "\(mode)")

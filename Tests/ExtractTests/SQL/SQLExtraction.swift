@@ -41,6 +41,11 @@ struct SQLExtraction: Sendable {
         return copy
     }
 
+    /// So many readers, however small the table.
+    func withReaders(_ count: Int) -> SQLExtraction {
+        with { $0.parallel = count }.withOptions { $0.fewestRowsPerReader = 2 }
+    }
+
     func into(_ spool: SpoolStore) -> SQLExtraction {
         var copy = self
         copy.spool = spool

@@ -68,6 +68,39 @@ struct SourceContract: Sendable {
         }
     }
 
+    /// Any number of readers brings the same rows, also when the run is cut and goes on with another number.
+    func verifyParallel() async throws {
+        for mode in [ReadMode.full, .changes] {
+            var whole: [String] = []
+            for readers in [1, 2, 3, 8] {
+                try await withTemporarySpool { spool in
+                    let stream = stream(spool, mode).withReaders(readers)
+                    let result = try await stream.complete()
+                    #expect(result.counters.rowsSpooled == 25 && result.counters.rowsRead == 25)
+                    #expect(result.warning("one_reader") == nil)
+                    let rows = try await stream.rows().map(\.fields).sorted()
+                    if readers == 1 { whole = rows }
+                    #expect(rows == whole, "\(mode) \(readers)")
+                }
+            }
+            for stop in 1...7 {
+                try await withTemporarySpool { spool in
+                    let stream = stream(spool, mode).withOptions { $0.rowsPerPage = 4 }
+                    var cuts = 0
+                    for readers in [4, 2, 3] {
+                        guard await Self.cut(stream.withReaders(readers), afterCommits: stop) != nil else { break }
+                        cuts += 1
+                    }
+                    if cuts == 3 { try await stream.withReaders(2).complete() }
+                    let rows = try await stream.rows()
+                    #expect(rows.map(\.fields).sorted() == whole, "\(mode) \(stop)")
+                    #expect(Set(rows.map(\.insertID)).count == 25, "\(mode) \(stop)")
+                    try await expectSound(spool)
+                }
+            }
+        }
+    }
+
     /// Cancels a run at its commit of that number, and returns its id if it did not complete.
     static func cut(_ stream: SQLExtraction, afterCommits stop: Int) async -> String? {
         let commits = Gathered<Int>()
