@@ -1,0 +1,75 @@
+import Foundation
+import JSONBytes
+import TestSupport
+import Testing
+
+/// `kill -9` in the middle of an extract, again and again until it is done: the rows of an undisturbed run, byte for byte.
+struct SQLKillTests {
+    private static let rows = 50_000
+
+    /// Everything of a row that does not say when and in which run it was read.
+    private func payloads(_ pipeline: SQLPipeline, mode: String) throws -> String {
+        // In mode full the run is part of the insertId as well.
+        let rest =
+            mode.hasPrefix("full")
+            ? "substr(payload, instr(payload, '\"_insert_id\"') + 39)" : "substr(payload, instr(payload, '\"_op\"'))"
+        return try pipeline.spool(
+            "SELECT substr(payload, 1, instr(payload, '\"_extracted_at\"') - 1) || \(rest) AS row FROM spooled_rows ORDER BY row"
+        )
+    }
+
+    private func verify(source: String, mode: String) async throws {
+        let stream = "from: orders, mode: \(mode)"
+        let clock = ContinuousClock()
+        let start = clock.now
+        let whole = try await SQLPipeline.with(source: source, stream: stream) { pipeline in
+            let outcome = try await pipeline.program.run("extract")
+            #expect(outcome.code == 0, "\(outcome.diagnostics)")
+            return try payloads(pipeline, mode: mode)
+        }
+        let duration = clock.now - start
+        #expect(whole.split(separator: "\n").count == Self.rows)
+        var random = SystemRandomNumberGenerator()
+        try await SQLPipeline.with(source: source, stream: stream) { pipeline in
+            var kills: [Duration] = []
+            var outcome: EtlctlProcess.Outcome
+            repeat {
+                let delay = duration * Double.random(in: kills.isEmpty ? 0.05...0.2 : 0.05...0.6, using: &random)
+                outcome = try await pipeline.program.run(["extract"], killAfter: kills.count < 8 ? delay : nil)
+                if outcome.signal == SIGKILL { kills.append(delay) }
+            } while outcome.signal == SIGKILL
+            #expect(outcome.code == 0, "\(kills) \(outcome.diagnostics)")
+            #expect(!kills.isEmpty)
+            let found = try payloads(pipeline, mode: mode)
+            #expect(found == whole, "\(kills)")
+            let audit = try await pipeline.program.run("audit", "--json").json()
+            #expect(audit["balanced"] == true, "\(kills)")
+        }
+    }
+
+    @Test(
+        .postgres,
+        arguments: [
+            "full", "full, parallel: 3", "incremental, watermark: updated_at", "changes", "changes, parallel: 2",
+        ])
+    func `an extract of PostgreSQL`(mode: String) async throws {
+        let database = try await PostgresServer.running().database(
+            """
+            CREATE TABLE orders (id bigint PRIMARY KEY, updated_at timestamptz, note text);
+            INSERT INTO orders SELECT n, timestamptz '2025-01-01Z' + (n % 500) * interval '1 s', md5(n::text) || repeat(' note', 20)
+            FROM generate_series(1, \(Self.rows)) n;
+            """)
+        try await verify(source: "{type: postgres, url: \"\(database.url())\"}", mode: mode)
+    }
+
+    @Test(.mariaDB, arguments: ["full", "full, parallel: 3", "incremental, watermark: updated_at", "changes"])
+    func `an extract of MariaDB`(mode: String) async throws {
+        let database = try await MariaDBServer.running().database(
+            """
+            CREATE TABLE orders (id bigint PRIMARY KEY, updated_at timestamp(6) NULL, note text);
+            INSERT INTO orders SELECT seq, '2025-01-01' + INTERVAL (seq % 500) SECOND, concat(md5(seq), repeat(' note', 20))
+            FROM seq_1_to_\(Self.rows);
+            """)
+        try await verify(source: "{type: mysql, url: \"\(database.url())\"}", mode: mode)
+    }
+}
