@@ -5,25 +5,33 @@ package import Testing
 package struct MariaDBServer: Sendable {
     package let folder: String
     package let port: Int
+    /// Set for a server that speaks TLS.
+    package let authority: TestAuthority?
 
     private static let user = "mysql"
     private static let folders = ["/usr/sbin", "/usr/libexec", "/usr/bin"]
 
     package static func running() async throws -> MariaDBServer { try await shared.value }
 
-    private static let shared = Task { try await start() }
+    private static let shared = Task { try await start(withTLS: false) }
+
+    /// Another server, which speaks TLS.
+    package static func runningWithTLS() async throws -> MariaDBServer { try await sharedWithTLS.value }
+
+    private static let sharedWithTLS = Task { try await start(withTLS: true) }
 
     package static var isExpected: Bool {
         LocalServer.program(["mariadbd", "mysqld"], in: folders) != nil
             || ProcessInfo.processInfo.environment["CI"] != nil
     }
 
-    private static func start() async throws -> MariaDBServer {
+    private static func start(withTLS: Bool) async throws -> MariaDBServer {
         guard let daemon = LocalServer.program(["mariadbd", "mysqld"], in: folders) else {
             throw LocalServer.Failure(description: "there is no MariaDB server: install mariadb-server")
         }
         let folder = try LocalServer.folder(for: user)
-        let server = MariaDBServer(folder: folder, port: try LoopbackServer.unusedPort())
+        let authority = withTLS ? try TestAuthority(in: folder, owner: user) : nil
+        let server = MariaDBServer(folder: folder, port: try LoopbackServer.unusedPort(), authority: authority)
         try LocalServer.run(
             LocalServer.unprivileged(user) + [
                 "mariadb-install-db", "--no-defaults", "--datadir=\(folder)/data",
@@ -37,7 +45,10 @@ package struct MariaDBServer: Sendable {
                 "--socket=\(folder)/s", "--pid-file=\(folder)/pid", "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=64M", "--skip-log-bin", "--character-set-server=utf8mb4",
                 "--skip-name-resolve",
-            ], stopSignal: "TERM", folder: folder)
+            ]
+                + (authority.map {
+                    ["--ssl-cert=\($0.serverCertificate)", "--ssl-key=\($0.serverKey)", "--ssl-ca=\($0.certificate)"]
+                } ?? []), stopSignal: "TERM", folder: folder)
         try await LocalServer.wait(for: "MariaDB", folder: folder) { _ = try server.run("SELECT 1", in: "mysql") }
         _ = try server.run(
             """
@@ -77,9 +88,11 @@ package struct MariaDBDatabase: Sendable {
     @discardableResult
     package func run(_ statements: String) throws -> String { try server.run(statements, in: name) }
 
-    package func url(user: String = "reader", password: String? = nil, options: String = "") -> String {
+    package func url(
+        user: String = "reader", password: String? = nil, host: String = "127.0.0.1", options: String = ""
+    ) -> String {
         let credentials = password.map { "\(user):\($0)" } ?? user
-        return "mysql://\(credentials)@127.0.0.1:\(server.port)/\(name)\(options)"
+        return "mysql://\(credentials)@\(host):\(server.port)/\(name)\(options)"
     }
 }
 

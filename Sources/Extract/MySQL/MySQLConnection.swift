@@ -91,7 +91,8 @@ final class MySQLConnection: @unchecked Sendable {
         if mode == .required || mode == .verifyCA || mode == .verifyIdentity {
             mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &yes)
         }
-        if mode == .verifyCA || mode == .verifyIdentity {
+        // With an authority's file the library looks at who signed the certificate by itself; this makes it look at the name as well.
+        if mode == .verifyIdentity || mode == .verifyCA && address.certificateAuthority == nil {
             mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes)
         }
     }

@@ -8,11 +8,12 @@ import Testing
 
 extension MariaDBDatabase {
     func source(
-        user: String = "reader", password: String? = nil, options: String = "",
+        user: String = "reader", password: String? = nil, host: String = "127.0.0.1", options: String = "",
         _ change: (inout MySQLSource.Configuration) -> Void = { _ in }
     ) -> MySQLSource {
         var configuration = MySQLSource.Configuration(
-            url: url(user: user, password: password, options: options), location: "mysql://127.0.0.1/\(name)",
+            url: url(user: user, password: password, host: host, options: options),
+            location: "mysql://127.0.0.1/\(name)",
             secrets: password.map { [$0, $0.removingPercentEncoding ?? $0] } ?? [])
         change(&configuration)
         return MySQLSource(configuration)

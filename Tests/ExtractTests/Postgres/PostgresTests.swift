@@ -8,11 +8,12 @@ import Testing
 
 extension PostgresDatabase {
     func source(
-        user: String = "postgres", password: String? = nil, options: String = "",
+        user: String = "postgres", password: String? = nil, host: String = "127.0.0.1", options: String = "",
         _ change: (inout PostgresSource.Configuration) -> Void = { _ in }
     ) -> PostgresSource {
         var configuration = PostgresSource.Configuration(
-            url: url(user: user, password: password, options: options), location: "postgres://127.0.0.1/\(name)",
+            url: url(user: user, password: password, host: host, options: options),
+            location: "postgres://127.0.0.1/\(name)",
             secrets: password.map { [$0, $0.removingPercentEncoding ?? $0] } ?? [])
         change(&configuration)
         return PostgresSource(configuration)

@@ -1,0 +1,119 @@
+import Foundation
+import JSONBytes
+import Spool
+import TestSupport
+import Testing
+
+@testable import Extract
+
+/// What goes wrong on the server while a stream is read.
+@Suite(.postgres) struct PostgresTroubleTests {
+    private static let many = """
+        CREATE TABLE orders (id bigint PRIMARY KEY, updated_at timestamptz, note text);
+        INSERT INTO orders SELECT n, timestamptz '2025-01-01Z' + (n % 50) * interval '1 minute', repeat('x', 300)
+        FROM generate_series(1, 30000) n;
+        """
+
+    private func message(_ result: ExtractResult) -> String { result.error.map { "\($0)" } ?? "" }
+
+    @Test(arguments: ReadMode.allCases)
+    func `a table dropped in the middle is named, and what was read stays`(mode: ReadMode) async throws {
+        let database = try await PostgresServer.running().database(Self.many)
+        try await withTemporarySpool { spool in
+            let stream = SQLExtraction(
+                database.source(options: "?application_name=victim"), spool, mode: mode,
+                watermark: mode == .incremental ? "updated_at" : nil
+            ).withOptions { $0.rowsPerPage = 3000 }
+            let dropped = Gathered<Int>()
+            let result = await stream.run { progress in
+                guard progress.rowsRead > 5000, dropped.items.isEmpty else { return }
+                dropped.add(progress.rowsRead)
+                _ = try? database.run(
+                    """
+                    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim';
+                    DROP TABLE orders
+                    """)
+            }
+            #expect(result.kind == .configuration && message(result).contains("orders"))
+            #expect(try await spool.records().count >= 3000)
+            // It comes back, and the same run goes on.
+            try database.run(Self.many)
+            let next = try await stream.complete()
+            #expect(next.runID == result.runID)
+            let rows = try await spool.records()
+            #expect(rows.count == 30_000 && Set(rows.map(\.insertID)).count == 30_000)
+        }
+    }
+
+    @Test func `a replica that gives way to its recovery is read on`() async throws {
+        let server = try await PostgresServer.running()
+        let database = try server.database(
+            Self.many + "CREATE TABLE other AS SELECT n FROM generate_series(1, 1000) n;")
+        let replica = try await server.replica().existing(database.name)
+        try await withTemporarySpool { spool in
+            let stream = SQLExtraction(replica.source(), spool).withOptions {
+                $0.rowsPerPage = 3000
+                $0.patience = .seconds(30)
+            }
+            let conflicts = Gathered<Int>()
+            let result = await stream.run { progress in
+                guard progress.rowsRead > 5000, conflicts.items.isEmpty else { return }
+                conflicts.add(progress.rowsRead)
+                _ = try? database.run("DELETE FROM other")
+                _ = try? database.run("VACUUM other")
+                // The replica comes to it; a query that waits for its client gives way when the client reads on.
+                Thread.sleep(forTimeInterval: 1)
+            }
+            if let error = result.error { throw error }
+            let hadConflict = try await eventually {
+                try replica.run("SELECT sum(confl_snapshot) FROM pg_stat_database_conflicts") != "0\n"
+            }
+            #expect(hadConflict)
+            #expect(result.warning("snapshot_lost") != nil)
+            let rows = try await spool.records()
+            #expect(rows.count == 30_000 && Set(rows.map(\.insertID)).count == 30_000)
+        }
+    }
+
+    @Test func `statements and locks have their limits`() async throws {
+        let database = try await PostgresServer.running().database(
+            PostgresDatabase.orders + "CREATE VIEW slow AS SELECT 1 AS id, pg_sleep(60)::text AS s")
+        try await withTemporarySpool { spool in
+            let slow = database.source { $0.statementTimeout = .milliseconds(200) }
+            let result = await SQLExtraction(slow, spool, from: "slow").withOptions { $0.patience = .zero }.run()
+            #expect(result.kind == .unavailable && message(result).contains("statement timeout"))
+            #expect(result.duration < .seconds(20))
+        }
+        // On a thread of its own: it blocks.
+        let holder = Thread { _ = try? database.run("BEGIN; LOCK TABLE orders; SELECT pg_sleep(3); COMMIT") }
+        holder.start()
+        let locked = try await eventually {
+            try database.run(
+                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'orders'::regclass"
+            )
+            .hasPrefix("1")
+        }
+        #expect(locked)
+        try await withTemporarySpool { spool in
+            let source = database.source { $0.lockTimeout = .milliseconds(100) }
+            let stream = SQLExtraction(source, spool)
+            let result = await stream.withOptions { $0.patience = .zero }.run()
+            #expect(result.kind == .unavailable && message(result).contains("lock timeout"))
+            // The lock goes before patience does.
+            let rows = try await stream.withOptions { $0.patience = .seconds(20) }.complete().counters.rowsSpooled
+            #expect(rows == 25)
+        }
+    }
+
+    @Test func `a column whose type changed between runs brings values of the new type`() async throws {
+        let database = try await PostgresServer.running().database(
+            "CREATE TABLE orders (id int PRIMARY KEY, v int); INSERT INTO orders VALUES (1, 1)")
+        try await withTemporarySpool { spool in
+            let stream = SQLExtraction(database.source(), spool, mode: .changes)
+            try await stream.complete()
+            try database.run("ALTER TABLE orders ALTER v TYPE text USING 'x' || v; INSERT INTO orders VALUES (2, 'y')")
+            #expect(try await stream.complete().counters.rowsSpooled == 2)
+            #expect(try await stream.rows().map { $0["v"]?.text } == ["1", "\"x1\"", "\"y\""])
+        }
+    }
+}
