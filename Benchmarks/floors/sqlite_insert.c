@@ -66,5 +66,7 @@ int main(int count, char **arguments) {
         step(watermark);
         execute("COMMIT");
     }
+    sqlite3_finalize(row);
+    sqlite3_finalize(watermark);
     return sqlite3_close(database) ? 74 : 0;
 }
