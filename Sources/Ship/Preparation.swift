@@ -38,11 +38,16 @@ struct WaitingRequest: Sendable {
     var isFixed = false
 }
 
-/// Reads rows, packs bodies and puts them on record as being sent, before the first byte goes out. Runs beside the table's loop.
+/// Reads rows, packs bodies (`run`), and puts them on record as being sent, before the first byte goes out (`begin`). Both run beside the
+/// table's loop; the rows that follow may be packed while a commit of `begin` is under way.
 struct Preparation: Sendable {
     struct Result: Sendable {
         var job: Preparation
+        /// On record as being sent.
         var outgoing: [Outgoing] = []
+        /// Packed, and not on record yet.
+        var leftOver: [PackedRequest] = []
+        var fresh: [PackedRequest] = []
         /// On record as being sent, but not packed: to be settled as not sent.
         var unsent: [Outgoing] = []
         var freshIsUsedUp = false
@@ -52,8 +57,11 @@ struct Preparation: Sendable {
         /// Another command changed rows meanwhile: look at the spool again.
         var isStale = false
 
-        var rows: Int { outgoing.reduce(0) { $0 + $1.packed.count } }
-        var bytes: Int { outgoing.reduce(0) { $0 + $1.packed.bytes } }
+        private var packed: [PackedRequest] { outgoing.map(\.packed) + leftOver + fresh }
+        var rows: Int { packed.reduce(0) { $0 + $1.count } }
+        var bytes: Int { packed.reduce(0) { $0 + $1.bytes } }
+        var bodies: Int { outgoing.count + leftOver.count + fresh.count }
+        var mustBegin: Bool { !leftOver.isEmpty || !fresh.isEmpty }
     }
 
     var route: Route
@@ -64,6 +72,8 @@ struct Preparation: Sendable {
     /// Rows left over that were held and are due now.
     var due: Set<RowID> = []
     var takesFresh = false
+    /// Fresh rows up to here were packed already.
+    var after: RowID?
     var maximumBodies: Int
     var maximumBytes: Int
     var maximumRows: Int
@@ -76,16 +86,45 @@ struct Preparation: Sendable {
                 let read = try await pack(.leftOver(route: route.number, after: nil), packer, spool, result)
                 result.leftOverIsUsedUp = read.isUsedUp
                 result.needsPlan = read.needsPlan
-                try await begin(read.packed, areRanges: false, spool, &result)
+                result.leftOver = read.packed
             }
             if takesFresh, !result.needsPlan {
-                let read = try await pack(.fresh(route: route.number, after: nil), packer, spool, result)
+                let read = try await pack(.fresh(route: route.number, after: after), packer, spool, result)
                 result.freshIsUsedUp = read.isUsedUp
                 result.needsPlan = read.needsPlan
-                try await begin(read.packed, areRanges: true, spool, &result)
+                result.fresh = read.packed
             }
         } catch SpoolError.stale {
             packer.clear()
+            result.isStale = true
+            result.freshIsUsedUp = false
+            result.leftOverIsUsedUp = false
+        }
+        return result
+    }
+
+    /// Puts what was packed on record, in one commit.
+    ///
+    /// Rows packed after others whose commit turned out to be stale are stale too: the spool takes no range that leaves rows out.
+    static func begin(_ packed: Result, _ spool: SpoolStore) async throws -> Result {
+        var result = packed
+        let lists = result.leftOver.map { ($0, false) } + result.fresh.map { ($0, true) }
+        result.leftOver = []
+        result.fresh = []
+        let route = packed.job.route.number
+        let requests = lists.map { request, isRange in
+            NewRequest(
+                route: route,
+                rows: isRange
+                    ? .range(first: request.first, last: request.last, count: request.count)
+                    : .list(request.rows + request.exclusions.map(\.row)), bytes: request.bytes)
+        }
+        do {
+            let ids = try await spool.begin(requests)
+            for (id, (request, isRange)) in zip(ids, lists) {
+                result.outgoing.append(Outgoing(id: id, route: route, isRange: isRange, packed: request))
+            }
+        } catch SpoolError.stale {
             result.isStale = true
             result.freshIsUsedUp = false
             result.leftOverIsUsedUp = false
@@ -121,7 +160,7 @@ struct Preparation: Sendable {
         _ selection: RowSelection, _ packer: RequestPacker, _ spool: SpoolStore, _ soFar: Result
     ) async throws -> Reading {
         let reading = Reading(
-            packer: packer, limit: maximumRows - soFar.rows, bodies: maximumBodies - soFar.outgoing.count,
+            packer: packer, limit: maximumRows - soFar.rows, bodies: maximumBodies - soFar.bodies,
             bytes: maximumBytes - soFar.bytes, held: held)
         guard reading.hasRoom else { return reading }
         let limit = min(packer.limits.rows * reading.bodies + held.count + 1, Int(Int32.max))
@@ -130,23 +169,6 @@ struct Preparation: Sendable {
         reading.finish()
         if reading.read >= limit { reading.isUsedUp = false }
         return reading
-    }
-
-    private func begin(
-        _ packed: [PackedRequest], areRanges: Bool, _ spool: SpoolStore, _ result: inout Result
-    ) async throws {
-        guard !packed.isEmpty else { return }
-        let requests = packed.map { request in
-            NewRequest(
-                route: route.number,
-                rows: areRanges
-                    ? .range(first: request.first, last: request.last, count: request.count)
-                    : .list(request.rows + request.exclusions.map(\.row)), bytes: request.bytes)
-        }
-        let ids = try await spool.begin(requests)
-        for (id, request) in zip(ids, packed) {
-            result.outgoing.append(Outgoing(id: id, route: route.number, isRange: areRanges, packed: request))
-        }
     }
 }
 

@@ -2,11 +2,11 @@ internal import Spool
 
 extension TableShipper {
     /// Bodies prepared in one go: as many requests are put on record in one commit.
-    private static let bodiesAtOnce = 24
+    private static let bodiesAtOnce = 8
     /// The next ones are prepared when no more than this are left to be sent.
-    private static let readyEnough = 8
+    private static let readyEnough = 4
     /// Decisions are put on record in one commit with those that come up in this time, up to this many.
-    private static let decisionsAtOnce = 16
+    private static let decisionsAtOnce = 32
     static let decisionDelay: Duration = .milliseconds(20)
     /// Requests that wait for another attempt, beyond which no new ones are made.
     private var maximumWaiting: Int { 4 * configuration.maximumInFlight }
@@ -26,11 +26,13 @@ extension TableShipper {
 
     /// Starts to prepare the next requests: what waits and is due first, then rows left over, then new ones.
     func prepare(_ group: inout Group) {
-        guard !isPreparing, !isAwaitingRoom, ready.count <= Self.readyEnough, !needsPlan, !needsLook, !isHeld,
+        guard !isPacking, packed == nil, ready.count <= Self.readyEnough, !needsPlan, !needsLook, !isHeld,
             plan != nil,
             unsettled.count < 64, let packer
         else { return }
-        guard let work = nextWork() else { return }
+        let next: Preparation?
+        if let beginning { next = work(following: beginning) } else { next = nextWork() }
+        guard let work = next else { return }
         let least = bytesPerRequest
         let returns = shared.budget.returns
         shared.budget.setActive(holder, true)
@@ -41,20 +43,63 @@ extension TableShipper {
         preparation.maximumRows = shared.control.takeRows(upTo: work.maximumRows)
         guard preparation.maximumRows > 0 else {
             shared.budget.release(granted, of: holder)
-            if inFlight.isEmpty, ready.isEmpty, unsettled.isEmpty, !isWriting { ending = .stopped }
+            if inFlight.isEmpty, ready.isEmpty, unsettled.isEmpty, !isWriting, beginning == nil { ending = .stopped }
             return
         }
         for resend in preparation.resends { waiting[resend.id] = nil }
-        resending = Set(preparation.resends.map(\.id))
+        resending.formUnion(preparation.resends.map(\.id))
         packer.limits.bytes = bytesPerRequest
-        isPreparing = true
+        isPacking = true
         let spool = shared.spool
         let job = preparation
         group.addTask {
             do {
-                return .prepared(.success(try await job.run(packer, spool)), granted: granted)
+                return .packed(.success(try await job.run(packer, spool)), granted: granted)
             } catch {
-                return .prepared(.failure(error), granted: granted)
+                return .packed(.failure(error), granted: granted)
+            }
+        }
+    }
+
+    /// The fresh rows behind those that are being put on record; nil: other rows come first, or better wait what becomes of these.
+    private func work(following result: Preparation.Result) -> Preparation? {
+        guard !isDown, result.job.takesFresh, !result.freshIsUsedUp, !result.needsPlan,
+            let last = result.fresh.last?.last, waiting.count < maximumWaiting
+        else { return nil }
+        let now = now
+        let isAnythingDue =
+            waiting.values.contains { $0.due <= now }
+            || routes.contains { !$0.leftOverIsUsedUp || $0.held.values.contains { $0.due <= now } }
+        guard !isAnythingDue else { return nil }
+        var work = Preparation(
+            route: result.job.route, maximumBodies: Self.bodiesAtOnce, maximumBytes: 0,
+            maximumRows: configuration.maximumRowsPerRequest * Self.bodiesAtOnce)
+        work.takesFresh = true
+        work.after = last
+        return work
+    }
+
+    /// Puts what was packed on record, one commit after the other.
+    func take(packed result: Preparation.Result, granted: Int, _ group: inout Group) {
+        var result = result
+        if ending != nil {
+            // Nothing of it is on record, nothing of it is sent.
+            result.leftOver = []
+            result.fresh = []
+        }
+        guard result.mustBegin else { return take(prepared: result, granted: granted) }
+        guard beginning == nil else {
+            packed = (result, granted)
+            return
+        }
+        beginning = result
+        let spool = shared.spool
+        let job = result
+        group.addTask {
+            do {
+                return .begun(.success(try await Preparation.begin(job, spool)), granted: granted)
+            } catch {
+                return .begun(.failure(error), granted: granted)
             }
         }
     }
@@ -112,6 +157,7 @@ extension TableShipper {
     }
 
     func take(prepared result: Preparation.Result, granted: Int) {
+        for resend in result.job.resends { resending.remove(resend.id) }
         if result.bytes < granted { shared.budget.release(granted - result.bytes, of: holder) }
         let job = result.job
         if let index = routes.firstIndex(where: { $0.route.number == job.route.number }), !result.isStale {

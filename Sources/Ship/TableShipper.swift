@@ -25,7 +25,8 @@ final class TableShipper {
     }
 
     enum Event: Sendable {
-        case prepared(Swift.Result<Preparation.Result, any Error>, granted: Int)
+        case packed(Swift.Result<Preparation.Result, any Error>, granted: Int)
+        case begun(Swift.Result<Preparation.Result, any Error>, granted: Int)
         case answered(Answer)
         case settled(Swift.Result<Void, any Error>, [Decision])
         case asked(Swift.Result<[Verification.Finding], any Error>, at: Duration, epoch: Int)
@@ -85,7 +86,11 @@ final class TableShipper {
 
     // What is under way beside the loop.
     var inFlight: [RequestID: Outgoing] = [:]
-    var isPreparing = false
+    var isPacking = false
+    /// What is being put on record as being sent.
+    var beginning: Preparation.Result?
+    /// Packed meanwhile, with the bytes granted for it.
+    var packed: (result: Preparation.Result, granted: Int)?
     /// Requests that are being prepared to be sent again.
     var resending: Set<RequestID> = []
     var isWriting = false
@@ -167,6 +172,9 @@ final class TableShipper {
     var clock: ShipClock { shared.configuration.clock }
     var now: Duration { clock.uptime() }
 
+    /// Requests are being made.
+    var isPreparing: Bool { isPacking || beginning != nil }
+
     /// Nothing is under way that the loop would have to wait for.
     var isQuiet: Bool {
         inFlight.isEmpty && !isPreparing && !isWriting && !isAsking && unsettled.isEmpty && ready.isEmpty
@@ -241,10 +249,16 @@ final class TableShipper {
 
     private func handle(_ event: Event, _ group: inout Group) async throws {
         switch event {
-        case .prepared(let result, let granted):
-            isPreparing = false
-            resending = []
+        case .packed(let result, let granted):
+            isPacking = false
+            take(packed: try result.get(), granted: granted, &group)
+        case .begun(let result, let granted):
+            beginning = nil
             take(prepared: try result.get(), granted: granted)
+            if let next = packed {
+                packed = nil
+                take(packed: next.result, granted: next.granted, &group)
+            }
         case .answered(let answer):
             take(answer)
         case .settled(let result, let decisions):

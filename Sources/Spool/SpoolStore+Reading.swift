@@ -14,6 +14,7 @@ extension SpoolStore {
             let statement = try Self.statement(for: selection, limit: limit, database)
             let raw = statement.sqliteStatement
             defer { sqlite3_reset(raw) }
+            let hasHistory = sqlite3_column_count(raw) > Self.columnCount
             while true {
                 let code = sqlite3_step(raw)
                 if code == SQLITE_DONE { return }
@@ -22,19 +23,19 @@ extension SpoolStore {
                         resultCode: ResultCode(rawValue: code),
                         message: database.sqliteConnection.map { String(cString: sqlite3_errmsg($0)) })
                 }
-                guard try body(Self.row(raw)) else { return }
+                guard try body(Self.row(raw, hasHistory)) else { return }
             }
         }
     }
 
-    private static func row(_ raw: OpaquePointer) -> RowBytes {
+    private static func row(_ raw: OpaquePointer, _ hasHistory: Bool) -> RowBytes {
         func bytes(_ column: CInt) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(
                 start: sqlite3_column_text(raw, column), count: Int(sqlite3_column_bytes(raw, column)))
         }
         let insertID = bytes(5)
         let payload = bytes(6)
-        let isTransient = sqlite3_column_type(raw, 8) != SQLITE_NULL
+        let isTransient = hasHistory && sqlite3_column_type(raw, 8) != SQLITE_NULL
         let seal = RowSeal(
             row: sqlite3_column_int64(raw, 0), shape: sqlite3_column_int64(raw, 1),
             operation: sqlite3_column_int64(raw, 2), extractedAt: sqlite3_column_int64(raw, 3))
@@ -42,11 +43,12 @@ extension SpoolStore {
             id: RowID(seal.row), shape: seal.shape, extractedAt: Timestamp(microseconds: seal.extractedAt),
             insertID: insertID, payload: payload,
             isIntact: seal.checksum(insertID: insertID, payload: payload) == sqlite3_column_int64(raw, 4),
-            transientAttempts: Int(sqlite3_column_int64(raw, 7)),
+            transientAttempts: hasHistory ? Int(sqlite3_column_int64(raw, 7)) : 0,
             firstTransientAt: isTransient ? Timestamp(microseconds: sqlite3_column_int64(raw, 8)) : nil)
     }
 
     private static let columns = "d.row_id, d.shape, d.op, d.extracted_at, d.checksum, d.insert_id, d.payload"
+    private static let columnCount: CInt = 7
 
     private static func statement(for selection: RowSelection, limit: Int, _ database: Database) throws -> Statement {
         let statement: Statement
@@ -66,7 +68,7 @@ extension SpoolStore {
                 hasFates == true ? "AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)" : ""
             statement = try database.cachedStatement(
                 sql: """
-                    SELECT \(columns), 0, NULL FROM row_data d
+                    SELECT \(columns) FROM row_data d
                     WHERE d.row_id > ? AND d.row_id < ? \(stepsOver) ORDER BY d.row_id LIMIT ?
                     """)
             try statement.setArguments([first, end, limit])
@@ -88,7 +90,7 @@ extension SpoolStore {
             if let first: Int64 = range?["first_row"], let last: Int64 = range?["last_row"] {
                 statement = try database.cachedStatement(
                     sql: """
-                        SELECT \(columns), 0, NULL FROM row_data d WHERE d.row_id BETWEEN ? AND ?
+                        SELECT \(columns) FROM row_data d WHERE d.row_id BETWEEN ? AND ?
                             AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
                         ORDER BY d.row_id LIMIT ?
                         """)
@@ -104,7 +106,7 @@ extension SpoolStore {
             }
         case .all(let route):
             statement = try database.cachedStatement(
-                sql: "SELECT \(columns), 0, NULL FROM row_data d WHERE d.row_id > ? AND d.row_id < ? ORDER BY 1 LIMIT ?"
+                sql: "SELECT \(columns) FROM row_data d WHERE d.row_id > ? AND d.row_id < ? ORDER BY 1 LIMIT ?"
             )
             try statement.setArguments([
                 RowID(route: route, position: 0).rawValue, RowID(route: route + 1, position: 0).rawValue, limit,
@@ -112,7 +114,7 @@ extension SpoolStore {
         case .state(let state, let route, let after):
             statement = try database.cachedStatement(
                 sql: """
-                    SELECT \(columns), 0, NULL FROM spooled_rows v JOIN row_data d ON d.row_id = v.row_id
+                    SELECT \(columns) FROM spooled_rows v JOIN row_data d ON d.row_id = v.row_id
                     WHERE v.row_id > ? AND v.row_id < ? AND v.state = ? ORDER BY v.row_id LIMIT ?
                     """)
             try statement.setArguments([
