@@ -53,6 +53,8 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
 
     /// Translates what SQLite reports; `nil` for errors of other kinds.
     static func translating(_ error: any Error, path: String) -> any Error {
+        // A column that can't be null is, in a damaged file.
+        if let failure = error as? RowDecodingError { return SpoolError.damaged(path: path, reason: "\(failure)") }
         guard let failure = error as? DatabaseError else { return error }
         let reason = failure.message ?? "SQLite error \(failure.resultCode.rawValue)"
         // The shared-memory file beside a WAL can't grow on a full disk either, which SQLite reports as an I/O error.

@@ -17,6 +17,12 @@ package final class SpoolStore: Sendable {
     /// How long one process waits for another's transaction. Transactions last milliseconds; minutes mean something is stuck.
     private static let busyTimeout = 60.0
 
+    /// Bytes, of a file that is new; an existing one keeps its own. Rows are written and read in order, some hundred bytes each: pages of four
+    /// times SQLite's default size save system calls (a tenth of what shipping costs).
+    package static let pageSize = 16 << 10
+    /// The WAL is moved into the file when it has so many bytes.
+    private static let checkpointBytes = 16 << 20
+
     /// Opens the spool and migrates it; with `creating`, makes folder and file if they are missing.
     ///
     /// - Throws: `SpoolError.unusable`, `.damaged`, `.newer`, `.busy`.
@@ -31,6 +37,7 @@ package final class SpoolStore: Sendable {
         configuration.busyMode = .timeout(Self.busyTimeout)
         configuration.maximumReaderCount = 3
         configuration.foreignKeysEnabled = false
+        // Without effect on a file that has its first page.
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA page_size = \(Self.pageSize)") }
         do {
             try Self.refuseForeign(path)
@@ -38,7 +45,8 @@ package final class SpoolStore: Sendable {
             try pool.writeWithoutTransaction { database in
                 // GRDB chooses NORMAL for WAL; a commit here must survive a power cut.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
-                try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.pagesPerCheckpoint)")
+                let pageSize = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? Self.pageSize
+                try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.checkpointBytes / pageSize)")
                 try Self.migrate(database, path: path)
                 try Self.doubtIfRestored(database)
             }
@@ -46,11 +54,6 @@ package final class SpoolStore: Sendable {
             throw SpoolError.translating(error, path: path)
         }
     }
-
-    /// Of a file that is new; an existing one keeps its own. Pages hold some ten rows: half as many writes as with SQLite's 4096.
-    package static let pageSize = 8192
-    /// Some 16 MB of WAL.
-    private static let pagesPerCheckpoint = 2000
 
     /// Waits for running transactions, moves what is in the WAL into the file unless another process is using it, and closes.
     package func close() throws {
