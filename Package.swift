@@ -104,7 +104,10 @@ let tests: [Target] = [
     .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes"], swiftSettings: settings),
     .testTarget(
         name: "SpoolTests",
-        dependencies: ["Spool", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+        dependencies: [
+            "Spool", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
+            .product(name: "GRDBSQLite", package: "GRDB.swift"),
+        ],
         swiftSettings: settings),
     .testTarget(
         name: "TransportTests", dependencies: ["Transport", "TestSupport", "COpenSSL"], swiftSettings: settings),

@@ -39,6 +39,7 @@ package final class RunContext {
     private var uncommittedReads = 0
     private var uncommittedRecords = 0
     private let room: SpoolRoom
+    private var bytesPerPage: Int
     private let progress: @Sendable (ExtractProgress) -> Void
 
     init(
@@ -56,6 +57,7 @@ package final class RunContext {
         watermark = state.watermark
         notes = state.notes
         room = SpoolRoom(store: store, options: options)
+        bytesPerPage = room.bytesPerPage
     }
 
     // MARK: Position
@@ -117,7 +119,7 @@ package final class RunContext {
     }
 
     /// True when the page is large enough to be stored: bounded by rows and by bytes, so that memory stays flat.
-    var isPageFull: Bool { page.count >= options.rowsPerPage || page.byteCount >= options.bytesPerPage }
+    var isPageFull: Bool { page.count >= options.rowsPerPage || page.byteCount >= bytesPerPage }
 
     /// Stores the page gathered so far and where the run stands after it, in one transaction; then empties the page.
     func commit(_ progress: Progress) async throws {
@@ -199,6 +201,7 @@ package final class RunContext {
         result.deletes += appended.deletes
         if let watermark = done.progress.watermark { self.watermark = watermark }
         for object in done.progress.objectsRead { try await forgetRowCounts(of: object.number) }
+        bytesPerPage = room.bytesPerPage
         progress(ExtractProgress(stream: stream.name, rowsRead: done.rowsRead, rowsSpooled: result.spooled))
     }
 

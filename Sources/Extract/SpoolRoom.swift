@@ -5,6 +5,13 @@ struct SpoolRoom {
     let store: SpoolStore
     let options: ExtractOptions
 
+    /// How large a page may be: small enough for the disk, which has to hold it twice until the write-ahead log is moved into the file.
+    var bytesPerPage: Int {
+        let least: Int64 = 64 << 10
+        guard let free = SpoolStore.freeBytes(beside: store.path) else { return options.bytesPerPage }
+        return min(options.bytesPerPage, Int(max(least, free / 8)))
+    }
+
     /// Returns when the spool is below its limit. Delivered rows go first, before their time.
     ///
     /// - Throws: `ExtractError.noRoom` after the patience is over; `.spoolFull` if nothing that is left can make room.

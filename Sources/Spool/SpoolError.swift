@@ -42,7 +42,8 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
         case .unusable: "check that the folder exists, is writable by this user and has room, or set spool.path"
         case .damaged: "restore a backup of the spool, or move the file away and extract again"
         case .newer: "update etlctl, or use another spool.path"
-        case .full: "make room on the disk and run the same command again: nothing that was committed is lost"
+        case .full:
+            "make room on the disk, or run etlctl ship, whose delivered rows make room in the spool; then run the same command again: nothing that was committed is lost"
         case .locked: "wait for it to finish, or stop it; nothing was changed"
         case .busy: "run the same command again: nothing was changed"
         case .damagedRow: "run etlctl audit to see which rows are damaged"
@@ -63,7 +64,11 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
         case .SQLITE_FULL: return SpoolError.full(path: path)
         case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_PROTOCOL: return SpoolError.busy(path: path)
         case .SQLITE_NOTADB, .SQLITE_CORRUPT: return SpoolError.damaged(path: path, reason: reason)
-        case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_IOERR, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_NOMEM:
+        case .SQLITE_IOERR:
+            return SpoolError.unusable(
+                path: path,
+                reason: "reading or writing it failed (\(reason)); the disk, or the way to it, may be broken")
+        case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_NOMEM:
             return SpoolError.unusable(path: path, reason: reason)
         case .SQLITE_INTERRUPT: return CancellationError()
         default: return SpoolError.broken("\(reason) (\(failure.extendedResultCode.rawValue))")

@@ -6,12 +6,12 @@ internal import GRDBSQLite
 extension SpoolStore {
     /// Stores a page: its rows, the run's position, the watermark and all bookkeeping in one transaction; on any error, nothing of it.
     ///
-    /// A row version already spooled is skipped, not an error.
+    /// A row version already spooled is skipped, not an error. On a full disk delivered rows are removed before their time.
     ///
-    /// - Throws: `SpoolError.full` when the disk is; `.broken` when the run was ended or abandoned by someone else.
+    /// - Throws: `SpoolError.full` when the disk is and nothing can make room but delivery; `.broken` when the run was ended or abandoned by someone else.
     @discardableResult
     package func append(_ page: PageCommit) async throws -> AppendResult {
-        try await write { try Self.append(page, $0) }
+        try await spool(page.rows.byteCount) { try await transaction { try Self.append(page, $0) } }
     }
 
     private static func append(_ page: PageCommit, _ database: Database) throws -> AppendResult {

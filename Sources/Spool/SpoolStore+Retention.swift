@@ -26,11 +26,11 @@ extension SpoolStore {
         return try await usedBytes() < maximumBytes
     }
 
-    private static func retireSome(
-        deliveredBefore cutoff: Timestamp?, _ database: Database
+    /// - Returns: the rows removed, and whether there was nothing more to remove.
+    static func retireSome(
+        deliveredBefore cutoff: Timestamp?, requests requestsAStep: Int = 20, singles singlesAStep: Int = 2000,
+        _ database: Database
     ) throws -> (rows: Int, isLast: Bool) {
-        let requestsAStep = 20
-        let singlesAStep = 2000
         let before = cutoff?.microseconds ?? .max
         // What was delivered after the last look at its table may have to be sent again.
         func agreed(_ route: String) -> String {

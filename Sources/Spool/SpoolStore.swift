@@ -13,9 +13,10 @@ internal import GRDBSQLite
 package final class SpoolStore: Sendable {
     package let path: String
     let pool: DatabasePool
+    let reserve: SpoolReserve
 
-    /// How long one process waits for another's transaction. Transactions last milliseconds; minutes mean something is stuck.
-    private static let busyTimeout = 60.0
+    /// How long one process waits for another's transaction, in seconds. Transactions last milliseconds; minutes mean something is stuck.
+    static let busyTimeout = 60.0
 
     /// Bytes, of a file that is new; an existing one keeps its own. Rows are written and read in order, some hundred bytes each: pages of four
     /// times SQLite's default size save system calls (a tenth of what shipping costs).
@@ -28,28 +29,44 @@ package final class SpoolStore: Sendable {
     /// - Throws: `SpoolError.unusable`, `.damaged`, `.newer`, `.busy`.
     package init(path: String, creating: Bool = true) throws {
         self.path = path
+        reserve = SpoolReserve(spool: path)
         if creating {
             try Self.createFile(path)
         } else if access(path, F_OK) != 0 {
             throw SpoolError.unusable(path: path, reason: "there is no such file; etlctl extract creates it")
         }
+        do {
+            pool = try Self.openPool(path)
+        } catch SpoolError.full(let full) {
+            // Even opening takes some room, for the memory that processes share.
+            guard reserve.release() else { throw SpoolError.full(path: full) }
+            pool = try Self.openPool(path)
+        }
+        if creating { _ = reserve.make() }
+    }
+
+    private static func openPool(_ path: String) throws -> DatabasePool {
         var configuration = Configuration()
-        configuration.busyMode = .timeout(Self.busyTimeout)
+        configuration.busyMode = .timeout(busyTimeout)
         configuration.maximumReaderCount = 3
         configuration.foreignKeysEnabled = false
         // Without effect on a file that has its first page.
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA page_size = \(Self.pageSize)") }
         do {
-            try Self.refuseForeign(path)
-            pool = try DatabasePool(path: path, configuration: configuration)
+            try refuseForeign(path)
+            let pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { database in
                 // GRDB chooses NORMAL for WAL; a commit here must survive a power cut.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
                 let pageSize = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? Self.pageSize
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.checkpointBytes / pageSize)")
-                try Self.migrate(database, path: path)
-                try Self.doubtIfRestored(database)
+                // Debian's SQLite fills every page it frees with zeros, so that retention would write again all that it removes.
+                try database.execute(sql: "PRAGMA secure_delete = FAST")
+                growInChunks(database)
+                try migrate(database, path: path)
+                try doubtIfRestored(database)
             }
+            return pool
         } catch {
             throw SpoolError.translating(error, path: path)
         }
@@ -66,18 +83,22 @@ package final class SpoolStore: Sendable {
         } catch { throw SpoolError.translating(error, path: path) }
     }
 
-    /// Creates the file before SQLite does, so that it is never readable by others, not even for a moment.
+    /// Creates the file before SQLite does, so that it is never readable by others, not even for a moment. Its name, and those of folders
+    /// made for it, are synced: SQLite syncs only what is inside.
     private static func createFile(_ path: String) throws {
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             try createFolder(String(path[..<slash]))
         }
+        let isNew = access(path, F_OK) != 0
         let descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw SpoolError.unusable(path: path, reason: String(cString: strerror(errno))) }
         Glibc.close(descriptor)
+        if isNew { try syncFolder(of: path) }
     }
 
     private static func createFolder(_ folder: String) throws {
-        if mkdir(folder, 0o700) == 0 || errno == EEXIST { return }
+        if mkdir(folder, 0o700) == 0 { return try syncFolder(of: folder) }
+        if errno == EEXIST { return }
         guard errno == ENOENT, let slash = folder.lastIndex(of: "/"), slash != folder.startIndex else {
             throw SpoolError.unusable(path: folder, reason: String(cString: strerror(errno)))
         }
@@ -85,14 +106,22 @@ package final class SpoolStore: Sendable {
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
             throw SpoolError.unusable(path: folder, reason: String(cString: strerror(errno)))
         }
+        try syncFolder(of: folder)
     }
 
-    /// One write transaction. It is not given up when the task is cancelled: what a shutdown still has to write down is written.
+    /// One write transaction. It is not given up when the task is cancelled: what a shutdown still has to write down is written. On a full
+    /// disk it uses the reserve.
     func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        try await withRoom { try await transaction(body) }
+    }
+
+    /// One write transaction as it is, without what `write` does on a full disk.
+    func transaction<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         do {
             return try await withCheckedThrowingContinuation { continuation in
-                pool.asyncWrite({ database in
+                pool.asyncWrite({ [self] database in
                     let value = try body(database)
+                    try secureRoom(database)
                     CrashPoint.reached(.beforeCommit)
                     return value
                 }) { _, result in

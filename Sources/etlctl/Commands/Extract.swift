@@ -70,6 +70,7 @@ struct ExtractCommand: EtlctlCommand {
         let options = extract.options(configuration, patience: patience.duration, limit: limit)
         let interruption = Interruption()
         let store = try environment.openSpool()
+        defer { try? store.close() }
         let report = try await interruption.run {
             try await session.console.withProgress("read") { progress in
                 await ExtractWork(environment: environment, store: store, options: options, progress: progress)

@@ -32,6 +32,7 @@ struct RunCommand: EtlctlCommand {
         let chosen = try configuration.streams(named: streams)
         let environment = CommandEnvironment(configuration, session)
         let store = try environment.openSpool()
+        defer { try? store.close() }
         let work = SideBySide(environment: environment, store: store, session: session)
         var options = extract.options(configuration, patience: patience.duration, limit: limit)
         options.waitsForRoom = true
@@ -65,6 +66,7 @@ struct ResumeCommand: EtlctlCommand {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
         let store = try environment.openSpool()
+        defer { try? store.close() }
         let unfinished = try await store.unfinishedRuns()
         for run in runs where !unfinished.contains(where: { $0.id == run }) {
             throw Failure.usage("There is no run \(run) that was cut off.", hint: "See `etlctl status`.")

@@ -47,6 +47,7 @@ struct ShipCommand: EtlctlCommand {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
         let store = try environment.openSpool()
+        defer { try? store.close() }
         let names = try await StreamSelection(configuration, store).names(streams)
         let work = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(names))
         if dryRun { return try await ShipForecast(work: work).outcome() }
