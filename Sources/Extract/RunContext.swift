@@ -129,7 +129,9 @@ package final class RunContext {
 
     /// Does as `commit` does, but does not wait for the end: the next page is gathered beside. Commits come to their end in their order;
     /// after one that failed none is made. A later commit throws what went wrong.
-    func commitBeside(_ progress: Progress) async throws {
+    ///
+    /// - Parameter beforeWaiting: called when the spool is full and this waits for room.
+    func commitBeside(_ progress: Progress, beforeWaiting: (() async -> Void)? = nil) async throws {
         // What is known of keys and of equal rows is read from the spool: the pages before must be there.
         if page.records.contains(where: { $0.knownKey != nil || $0.countScope != nil || $0.object != nil }) {
             try await settleCommits()
@@ -144,7 +146,10 @@ package final class RunContext {
                 "this machine's clock is behind the last run's; _extracted_at goes on from the last value")
         }
         try await settleCommits(leaving: Self.commitsUnderway - 1)
-        if !batch.isEmpty { try await room.wait() }
+        if !batch.isEmpty {
+            if let beforeWaiting, try await !hasRoom() { await beforeWaiting() }
+            try await room.wait()
+        }
         var commit = PageCommit(run: run, rows: batch)
         commit.position = progress.position?.text
         commit.watermark = progress.watermark

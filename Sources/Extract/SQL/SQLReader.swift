@@ -291,9 +291,13 @@ final class SQLReader {
     /// - Throws: `SQLPause` after the page is stored, if the connections were given up.
     func commit(_ progress: RunContext.Progress, isLast: Bool) async throws {
         if isLast { return try await run.commit(progress) }
-        guard run.page.count > 0, try await !run.hasRoom() else { return try await run.commitBeside(progress) }
-        await close()
-        try await run.commit(progress)
+        var isPaused = false
+        try await run.commitBeside(progress) {
+            isPaused = true
+            await self.close()
+        }
+        guard isPaused else { return }
+        try await run.settleCommits()
         throw SQLPause()
     }
 }
