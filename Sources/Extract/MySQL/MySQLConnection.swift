@@ -9,7 +9,7 @@ internal import Synchronization
 /// One connection of libmariadb. All calls block and belong on its queue; `interrupt` alone may come from elsewhere.
 // Unchecked: `handle` and `result` are touched on the session's queue alone, after `init` has handed the object over; what `interrupt` needs
 // lies behind a mutex.
-final class MySQLConnection: @unchecked Sendable {
+final class MySQLConnection: SQLConnection, @unchecked Sendable {
     /// How long the server may take to react to KILL QUERY before the socket is shut.
     private static let cancelPatience = DispatchTimeInterval.seconds(2)
 
@@ -163,6 +163,8 @@ final class MySQLConnection: @unchecked Sendable {
                 length: Int(field.length), decimals: Int(field.decimals), characterSet: field.charsetnr)
         }
     }
+
+    func describe(_ stream: ExtractRequest) throws -> SQLTable { try MySQLCatalog(self).describe(stream) }
 
     // MARK: Streaming
 

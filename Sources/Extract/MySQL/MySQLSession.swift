@@ -1,22 +1,6 @@
-internal import Synchronization
-
-/// A connection in the state that reads need: UTC, UTF-8, nothing that writes.
-final class MySQLSession: SQLSession {
-    private let queue: SQLConnectionQueue
-    private let connection: MySQLConnection
-    private let settings: MySQLSource.Configuration
-    private let subject = Mutex("the table")
-    let grammar: any SQLGrammar = MySQLGrammar()
-
-    private init(
-        _ queue: SQLConnectionQueue, _ connection: MySQLConnection, _ settings: MySQLSource.Configuration
-    ) {
-        self.queue = queue
-        self.connection = connection
-        self.settings = settings
-    }
-
-    static func connect(_ settings: MySQLSource.Configuration) async throws -> MySQLSession {
+/// Makes connections in the state that reads need: UTC, UTF-8, nothing that writes.
+enum MySQLSession {
+    static func connect(_ settings: MySQLSource.Configuration) async throws -> SQLServerSession<MySQLConnection> {
         let queue = SQLConnectionQueue(label: "etlctl-mysql")
         // libmariadb offers no way to interrupt it here; its connect timeout bounds the wait.
         let connection = try await queue.run(interrupt: {}) {
@@ -29,7 +13,9 @@ final class MySQLSession: SQLSession {
             }
             return connection
         }
-        return MySQLSession(queue, connection, settings)
+        return SQLServerSession(connection, on: queue, grammar: MySQLGrammar()) {
+            try await beginSnapshot($0, $1, $2, settings)
+        }
     }
 
     private static func prepare(_ connection: MySQLConnection, _ settings: MySQLSource.Configuration) throws {
@@ -56,31 +42,14 @@ final class MySQLSession: SQLSession {
         try connection.rows(of: "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", doing: what)
     }
 
-    private func run<Value: Sendable>(_ body: @escaping @Sendable (MySQLConnection) throws -> Value) async throws
-        -> Value
-    {
-        let connection = connection
-        return try await queue.run(interrupt: { connection.interrupt() }) { try body(connection) }
-    }
-
-    func describe(_ stream: ExtractRequest) async throws -> SQLTable {
-        let table = try await run { try MySQLCatalog($0).describe(stream) }
-        subject.withLock { $0 = table.subject }
-        return table
-    }
-
-    private var reading: String { "reading " + subject.withLock { $0 } }
-
-    func firstRow(of query: String) async throws -> [String?]? {
-        let what = reading
-        return try await run { try $0.rows(of: query, doing: what).first }
-    }
-
-    func beginSnapshot(with others: [any SQLSession], of table: SQLTable) async throws -> Bool {
-        // Servers of this kind can't hand a snapshot on. While another connection locks the table against writers, all of them see the same.
-        let gate = others.isEmpty || table.isQuery ? nil : try await lockedGate(table)
+    /// Servers of this kind can't hand a snapshot on. While another connection locks the table against writers, all of them see the same.
+    private static func beginSnapshot(
+        _ session: SQLServerSession<MySQLConnection>, _ others: [any SQLSession], _ table: SQLTable,
+        _ settings: MySQLSource.Configuration
+    ) async throws -> Bool {
+        let gate = others.isEmpty || table.isQuery ? nil : try await lockedGate(table, settings)
         do {
-            for session in [self] + (gate == nil ? [] : others) {
+            for session in [session] + (gate == nil ? [] : others) {
                 _ = try await session.firstRow(of: "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
             }
         } catch {
@@ -92,8 +61,10 @@ final class MySQLSession: SQLSession {
     }
 
     /// A connection that holds a read lock on the table until it is closed; nil where the lock is refused or not had at once.
-    private func lockedGate(_ table: SQLTable) async throws -> MySQLSession? {
-        let gate = try await Self.connect(settings)
+    private static func lockedGate(
+        _ table: SQLTable, _ settings: MySQLSource.Configuration
+    ) async throws -> SQLServerSession<MySQLConnection>? {
+        let gate = try await connect(settings)
         do {
             // While it is waited for, writers wait as well.
             _ = try await gate.firstRow(of: "SET SESSION lock_wait_timeout = 1")
@@ -106,24 +77,5 @@ final class MySQLSession: SQLSession {
             await gate.close()
             throw error
         }
-    }
-
-    func endSnapshot() async throws {
-        _ = try await run { try $0.rows(of: "COMMIT", doing: "ending a transaction") }
-    }
-
-    func open(_ query: String, width: Int) async throws {
-        let what = reading
-        try await run { try $0.beginRows(of: query, doing: what) }
-    }
-
-    func fetch(into chunk: SQLChunk) async throws {
-        let what = reading
-        try await run { try $0.readRows(into: chunk, doing: what) }
-    }
-
-    func close() async {
-        let connection = connection
-        await queue.finish { connection.finish() }
     }
 }

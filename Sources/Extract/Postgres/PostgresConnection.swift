@@ -9,7 +9,7 @@ internal import Synchronization
 /// One connection of libpq. All calls block and belong on its queue; `interrupt` alone may come from elsewhere.
 // Unchecked: `handle` and `copies` are touched on the session's queue alone, after `init` has handed the object over; what `interrupt` needs
 // lies behind a mutex.
-final class PostgresConnection: @unchecked Sendable {
+final class PostgresConnection: SQLConnection, @unchecked Sendable {
     /// How long the server may take to react to a cancel request before the socket is shut.
     private static let cancelPatience = DispatchTimeInterval.seconds(2)
 
@@ -173,10 +173,12 @@ final class PostgresConnection: @unchecked Sendable {
         }
     }
 
+    func describe(_ stream: ExtractRequest) throws -> SQLTable { try PostgresCatalog(self).describe(stream) }
+
     // MARK: COPY
 
     /// Starts `COPY (...) TO STDOUT`.
-    func beginCopy(of query: String, doing what: String) throws {
+    func beginRows(of query: String, doing what: String) throws {
         let handle = try open()
         guard let result = PQexec(handle, "COPY (\(query)) TO STDOUT") else { throw failure(nil, what) }
         defer { PQclear(result) }
@@ -185,7 +187,7 @@ final class PostgresConnection: @unchecked Sendable {
     }
 
     /// Fills the chunk with rows; it stays empty after the last.
-    func readCopy(into chunk: SQLChunk, doing what: String) throws {
+    func readRows(into chunk: SQLChunk, doing what: String) throws {
         let handle = try open()
         chunk.removeAll()
         while isCopying, !chunk.isFull {

@@ -1,25 +1,15 @@
 internal import Synchronization
 
-/// A connection in the state that reads need: UTC, ISO dates, exact floats, nothing that writes.
-final class PostgresSession: SQLSession {
-    private let queue: SQLConnectionQueue
-    private let connection: PostgresConnection
-    private let subject = Mutex("the table")
-    let grammar: any SQLGrammar = PostgresGrammar()
-
-    private init(_ queue: SQLConnectionQueue, _ connection: PostgresConnection) {
-        self.queue = queue
-        self.connection = connection
-    }
-
-    static func connect(_ settings: PostgresSource.Configuration) async throws -> PostgresSession {
+/// Makes connections in the state that reads need: UTC, ISO dates, exact floats, nothing that writes.
+enum PostgresSession {
+    static func connect(_ settings: PostgresSource.Configuration) async throws -> SQLServerSession<PostgresConnection> {
         let queue = SQLConnectionQueue(label: "etlctl-postgres")
         let flag = Flag()
         let connection = try await queue.run(interrupt: { flag.set() }) {
             let connection = try PostgresConnection(settings, isCancelled: { flag.isSet })
             do {
                 let what = "setting up the session"
-                try connection.rows(of: Self.settings(settings), doing: what)
+                try connection.rows(of: Self.statements(settings), doing: what)
                 // A database that knows no encoding holds any bytes; asked for UTF-8 it refuses those that are none.
                 if try connection.rows(of: "SHOW server_encoding", doing: what).first?.first == "SQL_ASCII" {
                     try connection.rows(of: "SET client_encoding = 'SQL_ASCII'", doing: what)
@@ -30,10 +20,10 @@ final class PostgresSession: SQLSession {
             }
             return connection
         }
-        return PostgresSession(queue, connection)
+        return SQLServerSession(connection, on: queue, grammar: PostgresGrammar(), snapshot: beginSnapshot)
     }
 
-    private static func settings(_ settings: PostgresSource.Configuration) -> String {
+    private static func statements(_ settings: PostgresSource.Configuration) -> String {
         let values = [
             ("TimeZone", "'UTC'"), ("DateStyle", "'ISO, YMD'"), ("IntervalStyle", "'postgres'"),
             ("extra_float_digits", "1"), ("bytea_output", "'hex'"), ("standard_conforming_strings", "on"),
@@ -46,31 +36,16 @@ final class PostgresSession: SQLSession {
         return values.map { "SET \($0.0) = \($0.1)" }.joined(separator: "; ")
     }
 
-    private func run<Value: Sendable>(_ body: @escaping @Sendable (PostgresConnection) throws -> Value) async throws
-        -> Value
-    {
-        let connection = connection
-        return try await queue.run(interrupt: { connection.interrupt() }) { try body(connection) }
-    }
-
-    func describe(_ stream: ExtractRequest) async throws -> SQLTable {
-        let table = try await run { try PostgresCatalog($0).describe(stream) }
-        subject.withLock { $0 = table.subject }
-        return table
-    }
-
-    private var reading: String { "reading " + subject.withLock { $0 } }
-
-    func firstRow(of query: String) async throws -> [String?]? {
-        let what = reading
-        return try await run { try $0.rows(of: query, doing: what).first }
-    }
-
-    func beginSnapshot(with others: [any SQLSession], of table: SQLTable) async throws -> Bool {
+    /// The first session hands its snapshot on.
+    @Sendable
+    private static func beginSnapshot(
+        _ session: SQLServerSession<PostgresConnection>, _ others: [any SQLSession], _ table: SQLTable
+    ) async throws -> Bool {
         let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-        _ = try await firstRow(of: begin)
+        _ = try await session.firstRow(of: begin)
         guard !others.isEmpty else { return true }
-        guard let snapshot = try await firstRow(of: "SELECT pg_catalog.pg_export_snapshot()")?.first ?? nil else {
+        guard let snapshot = try await session.firstRow(of: "SELECT pg_catalog.pg_export_snapshot()")?.first ?? nil
+        else {
             return false
         }
         for other in others {
@@ -78,25 +53,6 @@ final class PostgresSession: SQLSession {
                 of: "\(begin); SET TRANSACTION SNAPSHOT \(PostgresGrammar.string(snapshot))")
         }
         return true
-    }
-
-    func endSnapshot() async throws {
-        _ = try await run { try $0.rows(of: "COMMIT", doing: "ending a transaction") }
-    }
-
-    func open(_ query: String, width: Int) async throws {
-        let what = reading
-        try await run { try $0.beginCopy(of: query, doing: what) }
-    }
-
-    func fetch(into chunk: SQLChunk) async throws {
-        let what = reading
-        try await run { try $0.readCopy(into: chunk, doing: what) }
-    }
-
-    func close() async {
-        let connection = connection
-        await queue.finish { connection.finish() }
     }
 }
 

@@ -362,14 +362,10 @@ import Testing
                 $0.maximumSpoolBytes = 1
                 $0.patience = .seconds(4)
             }
-            let task = Task { await stream.run() }
-            let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting'"
-            func count() throws -> String { try database.run(sessions).trimmingCharacters(in: .whitespacesAndNewlines) }
-            let opened = try await eventually { try count() != "0" }
-            #expect(opened)
-            let closed = try await eventually(within: .seconds(3)) { try count() == "0" }
-            #expect(closed)
-            let result = await task.value
+            let (result, counts) = try await stream.runWatching {
+                try database.run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting'")
+            }
+            #expect(counts.suffix(3) == ["0\n", "0\n", "0\n"], "\(counts)")
             #expect(result.kind == .noRoom && result.status == .interrupted)
             let rows = try await stream.withOptions { $0.maximumSpoolBytes = 0 }.complete().counters.rowsSpooled
             #expect(rows == 20)

@@ -66,6 +66,22 @@ struct SQLExtraction: Sendable {
         return result
     }
 
+    /// Runs, and looks at something again and again meanwhile: a run that waits for seconds is looked at several times.
+    func runWatching(_ look: () throws -> String) async throws -> (result: ExtractResult, seen: [String]) {
+        let isOver = Gathered<Bool>()
+        let task = Task {
+            let result = await run()
+            isOver.add(true)
+            return result
+        }
+        var seen: [String] = []
+        while isOver.items.isEmpty {
+            seen.append(try look())
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return (await task.value, seen)
+    }
+
     /// All rows of the stream, in spool order.
     func rows() async throws -> [SpooledRow] { try await spool.records().map(SpooledRow.init) }
 }
