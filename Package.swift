@@ -126,7 +126,7 @@ let tests: [Target] = [
         ],
         swiftSettings: settings),
     .testTarget(
-        name: "IntegrationTests", dependencies: ["etlctl", "TestSupport", "Sandbox", "JSONBytes"],
+        name: "IntegrationTests", dependencies: ["etlctl", "TestSupport", "Sandbox", "JSONBytes", "Transport"],
         swiftSettings: settings),
 ]
 

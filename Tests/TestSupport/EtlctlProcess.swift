@@ -93,6 +93,28 @@ package struct EtlctlProcess: Sendable {
 
         package func send(_ signal: Int32) { kill(process, signal) }
 
+        /// Waits for its end as `wait` does, and tells how much memory it had at its peak (resident, in bytes). Looks every 5 ms: what `wait4`
+        /// would tell counts the parent's memory too, in which a spawned process begins.
+        package func waitMeasuringMemory() async -> (outcome: Outcome, peakMemory: Int) {
+            let process = process
+            let watch = Task.detached {
+                var peak = 0
+                while !Task.isCancelled {
+                    let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+                    if status.hasPrefix("Name:\tetlctl\n"),
+                        let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") })
+                    {
+                        peak = max(peak, (line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) << 10)
+                    }
+                    try? await Task.sleep(for: .milliseconds(5))
+                }
+                return peak
+            }
+            let outcome = await wait()
+            watch.cancel()
+            return (outcome, await watch.value)
+        }
+
         /// Waits for its end, on a thread of its own.
         package func wait() async -> Outcome {
             let status = await withCheckedContinuation { continuation in
