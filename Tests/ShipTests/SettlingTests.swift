@@ -174,6 +174,29 @@ struct SettlingTests {
         }
     }
 
+    @Test func `a long run looks at its table every 30 s, not only before its end`() async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 3)
+            try await bench.shipSettled()
+            try await bench.spool(count: 600, from: 100)
+            try bench.sandbox.state.setFaults("latency=30ms,on=insertAll")
+            var configuration = bench.configuration()
+            configuration.maximumInFlight = 1
+            configuration.maximumRowsPerRequest = 10
+            let shipper = bench.shipper(configuration)
+            let run = Task { try await shipper.run() }
+            #expect(try await eventually { try await bench.ledger().delivered >= 23 })
+            try await bench.recreateTable()
+            bench.clock.advance(by: .seconds(31))
+            #expect(await eventually { bench.warnings.contains("table_changed") })
+            let ledger = try await bench.ledger()
+            #expect(ledger.pending > 100, "it is noticed long before the end")
+            #expect(ledger.inDoubt >= 20)
+            run.cancel()
+            _ = try await run.value
+        }
+    }
+
     @Test
     func `a table recreated in the middle of a run is noticed before the end, and what the old one took is sent again`()
         async throws

@@ -1,0 +1,96 @@
+import Foundation
+import JSONBytes
+import Sandbox
+import TestSupport
+import Testing
+import Transport
+
+/// What operators do, and what goes on beside it, with the real program.
+@Suite struct OperationTests {
+    @Test func `a recreated table is reported, and rows delivered to the old one can be sent again`() async throws {
+        let sandbox = try SandboxServer()
+        try sandbox.start()
+        defer { sandbox.stop() }
+        try await withTemporaryFolder { folder in
+            let program = try Self.prepare(folder, endpoint: sandbox.endpoint)
+            try Self.write(0..<30, "a", in: folder)
+            #expect(try await program.run("run", "--settle", "0s").code == 0)
+            #expect(try sandbox.state.rowCount(of: "p.d.lines") == 30)
+
+            let address = sandbox.endpoint + "/bigquery/v2/projects/p/datasets/d/tables"
+            let client = HTTPClient()
+            let table = try await client.send(HTTPRequest(.get, address + "/lines")).body
+            #expect(try await client.send(HTTPRequest(.delete, address + "/lines")).isSuccess)
+            let headers = [HTTPHeader("Content-Type", "application/json")]
+            let made = try await client.send(HTTPRequest(.post, address, headers: headers, body: HTTPBody(table)))
+            #expect(made.isSuccess, "\(String(decoding: made.body, as: UTF8.self))")
+
+            try Self.write(30..<40, "b", in: folder)
+            #expect(try await program.run("extract").code == 0)
+            let shipped = try await program.run("ship", "--settle", "0s")
+            #expect(shipped.code == 0)
+            #expect(shipped.diagnostics.contains("table_changed"), "\(shipped.diagnostics)")
+            #expect(shipped.diagnostics.contains("etlctl retry --delivered-before"))
+            let now = ISO8601DateFormatter().string(from: Date().addingTimeInterval(1))
+            let retried = try await program.run("retry", "lines", "--delivered-before", now)
+            #expect(retried.code == 0, "\(retried.diagnostics)")
+            #expect(try await program.run("ship", "--settle", "0s").code == 0)
+            let ids = try sandbox.state.rows(of: "p.d.lines").compactMap { $0["_insert_id"]?.stringValue }
+            #expect(Set(ids).count == 40, "every row is in the table that is there now")
+            let audit = try await program.run("audit", "--json")
+            #expect(try audit.json()["balanced"] == true)
+        }
+    }
+
+    @Test func `extract, ship and status at the same time do not wait for one another`() async throws {
+        let sandbox = try SandboxServer()
+        try sandbox.start()
+        defer { sandbox.stop() }
+        try await withTemporaryFolder { folder in
+            let program = try Self.prepare(folder, endpoint: sandbox.endpoint)
+            let files = 6
+            for file in 0..<files { try Self.write(file * 5000..<(file + 1) * 5000, "f\(file)", in: folder) }
+            let shipper = try program.start(["ship", "--follow", "--settle", "0s"])
+            let extractor = try program.start(["extract"])
+            let extracted = Task { await extractor.wait() }
+            var slowest = Duration.zero
+            var looks = 0
+            for _ in 0..<20 {
+                let clock = ContinuousClock()
+                let start = clock.now
+                #expect(try await program.run("status", "--json").code == 0)
+                slowest = max(slowest, clock.now - start)
+                looks += 1
+            }
+            #expect(await extracted.value.code == 0)
+            let arrived = await eventually(within: .seconds(60)) {
+                (try? sandbox.state.rowCount(of: "p.d.lines")) == files * 5000
+            }
+            #expect(arrived)
+            shipper.send(SIGTERM)
+            #expect(await shipper.wait().code == 143)
+            // A command that waits for another's transaction waits up to a minute; starting a debug build takes a fraction of a second.
+            #expect(looks == 20 && slowest < .seconds(5), "\(slowest)")
+            #expect(try await program.run("audit").code == 0)
+        }
+    }
+
+    private static func prepare(_ folder: String, endpoint: String) throws -> EtlctlProcess {
+        try FileManager.default.createDirectory(atPath: folder + "/drops", withIntermediateDirectories: true)
+        let text = """
+            destination: {project: p, dataset: d, endpoint: "\(endpoint)", latest_views: false}
+            sources:
+              drops: {type: files, url: drops}
+            streams:
+              lines: {source: drops, from: "*.jsonl", mode: incremental, key: [id]}
+
+            """
+        try text.write(toFile: folder + "/etl.yaml", atomically: true, encoding: .utf8)
+        return EtlctlProcess(folder: folder)
+    }
+
+    private static func write(_ numbers: Range<Int>, _ name: String, in folder: String) throws {
+        let text = numbers.map { "{\"id\":\($0),\"name\":\"row \($0)\"}\n" }.joined()
+        try text.write(toFile: "\(folder)/drops/\(name).jsonl", atomically: true, encoding: .utf8)
+    }
+}
