@@ -75,6 +75,43 @@ import Transport
         }
     }
 
+    @Test func `a damaged row is named, never sent, and set aside; all others arrive`() async throws {
+        let sandbox = try SandboxServer()
+        try sandbox.start()
+        defer { sandbox.stop() }
+        try await withTemporaryFolder { folder in
+            let program = try Self.prepare(folder, endpoint: sandbox.endpoint)
+            try Self.write(0..<200, "a", in: folder)
+            #expect(try await program.run("extract").code == 0)
+            #expect(try await program.run("spool", "verify").code == 0)
+            let path = folder + "/var/spool.sqlite"
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            let place = try #require(
+                bytes.range(of: Data("\"row 77\"".utf8)), "the spool is in the file, not in the log")
+            bytes[place.lowerBound + 2] ^= 0x20
+            try bytes.write(to: URL(fileURLWithPath: path))
+
+            let verified = try await program.run("spool", "verify", "--json")
+            #expect(verified.code == 74)
+            #expect(try verified.json()["rows"]?.arrayValue?.map { $0["stream"]?.stringValue } == ["lines"])
+            let audit = try await program.run("audit", "--json")
+            #expect(audit.code == 65)
+            #expect(audit.diagnostics.contains("payloads_intact"))
+            #expect(try await program.run("ship", "--settle", "0s").code != 0)
+            #expect(!(try sandbox.state.rows(of: "p.d.lines").contains { $0["_id"]?.stringValue == "77" }))
+
+            let quarantined = try await program.run("spool", "verify", "--quarantine", "--json")
+            #expect(quarantined.code == 0, "\(quarantined.diagnostics)")
+            #expect(try quarantined.json()["rejected"]?.intValue == 1)
+            _ = try await program.run("ship", "--settle", "0s")
+            #expect(try sandbox.state.rowCount(of: "p.d.lines") == 199)
+            #expect(try await program.run("audit").code == 0)
+            let rejected = try await program.run("audit", "rows", "--state", "rejected", "--json").json()["rows"]?
+                .arrayValue
+            #expect(rejected?.count == 1 && rejected?.first?["reason"] == "damaged")
+        }
+    }
+
     private static func prepare(_ folder: String, endpoint: String) throws -> EtlctlProcess {
         try FileManager.default.createDirectory(atPath: folder + "/drops", withIntermediateDirectories: true)
         let text = """

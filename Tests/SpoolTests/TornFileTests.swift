@@ -105,6 +105,18 @@ import Testing
         }
     }
 
+    @Test func `a WAL that was deleted takes whole transactions with it, rows and watermark together`() async throws {
+        try await Self.withWAL { spool, run in
+            try await Self.append(0..<5, to: run, in: spool)
+            try await spool.writeWithoutTransaction { _ = try Row.fetchOne($0, sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+            try await Self.append(5..<9, to: run, in: spool)
+            let copy = spool.path + ".copy"
+            try Self.read(spool.path).write(to: URL(fileURLWithPath: copy))
+            #expect(try await Self.wholePages(copy, "without its WAL") == 5)
+            #expect(try await SpoolStore.verify(path: copy, payloadMatches: { _, _ in true }).isSound)
+        }
+    }
+
     @Test func `a checkpoint cut off in the middle loses nothing`() async throws {
         try await Self.withWAL { spool, run in
             try await Self.append(0..<12, to: run, in: spool)
