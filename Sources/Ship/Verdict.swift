@@ -262,6 +262,21 @@ struct Verdict: Sendable, Equatable {
         exceptions = []
     }
 
+    /// What to do about a refusal of a single row whose reason does not say it. The texts are
+    /// BigQuery's (pages on streaming into partitions and on quotas).
+    private static func advice(on message: String) -> String {
+        let text = message.lowercased()
+        if text.contains("outside the allowed bounds") {
+            return
+                "; a table partitioned by another column, or by _extracted_at as etlctl makes them, takes such dates: "
+                + "move it, then etlctl retry"
+        }
+        if text.contains("row size") {
+            return "; leave large fields out (exclude:), or shorten them at the source"
+        }
+        return ""
+    }
+
     private static func outcome(
         of error: InsertAllAnswer.RowError, _ earlier: (count: Int, first: Timestamp?)?, _ now: Timestamp
     ) -> RowSettlement.Outcome {
@@ -271,7 +286,7 @@ struct Verdict: Sendable, Equatable {
         case .rateLimited, .noSuchField:
             return .pending(reason: error.reason, message: error.message, counts: true, transient: false)
         case .invalid:
-            return .rejected(reason: error.reason, message: error.message)
+            return .rejected(reason: error.reason, message: error.message + advice(on: error.message))
         case .transient:
             let count = (earlier?.count ?? 0) + 1
             if count >= maximumTransientAttempts, let first = earlier?.first, now.since(first) >= transientAge {

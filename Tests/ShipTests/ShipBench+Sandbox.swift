@@ -20,6 +20,30 @@ extension ShipBench {
         return response.body.isEmpty ? .null : try JSONValue(parsing: response.body)
     }
 
+    /// The rows that a query returns, as objects; timestamps as text.
+    func query(_ sql: String) async throws -> [JSONValue] {
+        let reply = try await call(
+            .post, "p/queries",
+            .object([
+                JSONMember("query", .string(sql)), JSONMember("useLegacySql", false),
+                JSONMember("formatOptions", .object([JSONMember("useInt64Timestamp", true)])),
+            ]))
+        #expect(reply["pageToken"] == nil, "more rows than one answer holds")
+        let fields = reply["schema"]?["fields"]?.arrayValue ?? []
+        return (reply["rows"]?.arrayValue ?? []).map { row in
+            let values = row["f"]?.arrayValue ?? []
+            return .object(
+                zip(fields, values).map { field, cell in
+                    var value = cell["v"] ?? .null
+                    if field["type"]?.stringValue == "TIMESTAMP", let moment = value.stringValue.flatMap({ Int64($0) })
+                    {
+                        value = .string("\(Timestamp(microseconds: moment))")
+                    }
+                    return JSONMember(field["name"]?.stringValue ?? "", value)
+                })
+        }
+    }
+
     func deleteTable(_ table: String = "memos") async throws {
         try await call(.delete, "p/datasets/d/tables/\(table)")
     }

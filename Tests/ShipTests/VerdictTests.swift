@@ -166,6 +166,19 @@ struct VerdictTests {
         #expect(verdict.isProgress)
     }
 
+    @Test func `a refusal that does not say what to do is completed`() throws {
+        let text =
+            "The destination table's partition t$20010101 is outside the allowed bounds. You can only stream to partitions within 3650 "
+            + "days in the past and 366 days in the future relative to the current date."
+        let body = Self.rowErrors(#"{"index":0,"errors":[{"reason":"invalid","message":"\#(text)"}]}"#)
+        let verdict = Verdict(of: Self.reply(200, body), for: Self.attempt(rows: 1), at: Self.now)
+        guard case .rejected("invalid", let message) = try #require(verdict.exceptions.first).outcome else {
+            Issue.record("not rejected")
+            return
+        }
+        #expect(message.hasPrefix(text) && message.contains("partitioned by another column"))
+    }
+
     @Test func `rows accepted by a settling table are in doubt`() {
         let verdict = Verdict(of: Self.reply(200, Self.accepted), for: Self.attempt(isSettling: true), at: Self.now)
         #expect(verdict.rest == .inDoubt(.settling))
