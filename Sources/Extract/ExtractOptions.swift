@@ -27,7 +27,7 @@ package struct ExtractOptions: Sendable {
     /// Documents fetched by one request for named documents.
     package var documentsPerFetch = 500
     /// Rows of one object that are counted in memory: 24 bytes a row, in a table that doubles; more are counted on disk.
-    package var rowsCountedInMemory = 900_000
+    package var rowsCountedInMemory = 450_000
     /// Rows a page of a query's result may have; the server sends fewer where they are large.
     package var rowsPerQuery = 20_000
     /// Fewer rows of a table are not worth a reader of their own (`parallel`).

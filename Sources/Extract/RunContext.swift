@@ -132,10 +132,7 @@ package final class RunContext {
     ///
     /// - Parameter beforeWaiting: called when the spool is full and this waits for room.
     func commitBeside(_ progress: Progress, beforeWaiting: (() async -> Void)? = nil) async throws {
-        // What is known of keys and of equal rows is read from the spool: the pages before must be there.
-        if page.records.contains(where: { $0.knownKey != nil || $0.countScope != nil || $0.object != nil }) {
-            try await settleCommits()
-        }
+        if page.records.contains(where: asksSpool) { try await settleCommits() }
         let batch = spareBatches.popLast() ?? RowBatch()
         batch.removeAll()
         let versions = try await VersionSettlement(run: self).settle()
@@ -176,6 +173,14 @@ package final class RunContext {
             return try await store.append(begun)
         }
         underway.append(Underway(commit: commit, progress: progress, rowsRead: rowsRead, append: append))
+    }
+
+    /// What is known of keys and of equal rows is read from the spool: the pages before must be there. What an object's rows were counted as is
+    /// in memory once it was read.
+    private func asksSpool(_ record: PageBuilder.Record) -> Bool {
+        if record.knownKey != nil { return true }
+        if let object = record.object { return rowCounts[object.number]?.reading != object.reading }
+        return record.countScope != nil
     }
 
     /// Waits for the commits that are under way, all but so many.

@@ -286,11 +286,11 @@ import Testing
 
     @Test func `a full spool waits for delivery, then ends interrupted, and goes on when there is room`() async throws {
         try await withDatabase { database, spool in
-            try await database.write(documents(40))
+            try await database.write(documents(400))
             let stream = stream(.full, database, spool)
             let used = try await spool.usedBytes()
             let full = stream.withOptions {
-                $0.maximumSpoolBytes = used + 8192
+                $0.maximumSpoolBytes = used + Int64(SpoolStore.pageSize)
                 $0.patience = .milliseconds(50)
             }
             let result = await full.run()
@@ -298,7 +298,7 @@ import Testing
             #expect(result.status == .interrupted)
             let finished = try await stream.complete()
             #expect(finished.runID == result.runID)
-            #expect(try await stream.rows().count == 40)
+            #expect(try await stream.rows().count == 400)
         }
     }
 

@@ -133,9 +133,15 @@ final class FilesRead {
 
     /// Stores the page and where the run stands.
     func commit() async throws {
+        try await commitBeside()
+        try await run.settleCommits()
+    }
+
+    /// Does so while the next page is read.
+    func commitBeside() async throws {
         var progress = RunContext.Progress(position: position.json)
         progress.objectsRead = finished
-        try await run.commit(progress)
+        try await run.commitBeside(progress)
         finished.removeAll()
         guard !rejectedSinceCommit.isEmpty else { return }
         run.rejected.add(rejectedSinceCommit)

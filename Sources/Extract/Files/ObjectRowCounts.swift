@@ -1,16 +1,21 @@
 internal import Spool
 
-/// How often each row without a key occurs in one object: in memory while they are few enough, else in a temporary table on disk.
+/// How often each row without a key occurs in one object: in memory as far as there is room, the rest in a temporary table on disk.
 ///
-/// What is counted here is in the spool's object log too, with the page that it was counted for; a process that goes on begins from there.
+/// Rows that were put on disk are looked up there only when a filter in memory says that they may be there, which is rarely so for rows that
+/// are new. What is counted here is in the spool's object log too, with the page that it was counted for; a process that goes on begins from
+/// there.
 final class ObjectRowCounts {
     /// Pages of a log that are held at once, of some 32 KiB each.
     private static let entriesAtOnce = 32
+    /// Counts put on disk in one transaction.
+    private static let countsAtOnce = 20_000
 
     private let store: SpoolStore
     private let object: ObjectReading
-    private var memory = HashCounts()
-    private var isOnDisk = false
+    private let memory = HashCounts()
+    /// Of the rows on disk; nil while there are none.
+    private var onDisk: HashFilter?
     private let maximumInMemory: Int
 
     init(_ object: ObjectReading, _ store: SpoolStore, maximumInMemory: Int) {
@@ -22,7 +27,7 @@ final class ObjectRowCounts {
     var reading: Int64 { object.reading }
 
     /// Gives back what was counted on disk.
-    func forget() async throws { if isOnDisk { try await store.forgetCounts(of: object.number) } }
+    func forget() async throws { if onDisk != nil { try await store.forgetCounts(of: object.number) } }
 
     struct Count {
         /// Equal rows before this one in this reading.
@@ -35,35 +40,48 @@ final class ObjectRowCounts {
     ///
     /// - Parameter onlyOnce: a row that was met before is known, whoever spooled it.
     func count(_ hashes: [KnownHash], onlyOnce: Bool) async throws -> [Count] {
-        try await makeRoom(for: hashes.count)
-        let counted = isOnDisk ? HashCounts(try await onDisk(hashes)) : memory
+        try await bringIntoMemory(hashes)
         var result: [Count] = []
         result.reserveCapacity(hashes.count)
         for hash in hashes {
-            var count = counted[hash]
-            let isKnown = count.seen < count.spooled || (onlyOnce && count.seen > 0)
-            result.append(Count(seen: count.seen, isKnown: isKnown))
-            count.seen += 1
-            if !isKnown { count.spooled = count.seen }
-            counted[hash] = count
+            memory.change(hash) { count in
+                let isKnown = count.seen < count.spooled || (onlyOnce && count.seen > 0)
+                result.append(Count(seen: count.seen, isKnown: isKnown))
+                count.seen += 1
+                if !isKnown { count.spooled = count.seen }
+            }
         }
-        if isOnDisk { try await store.keepCounts(counted.all, of: object.number) }
         return result
     }
 
-    private func onDisk(_ hashes: [KnownHash]) async throws -> [(hash: KnownHash, count: RowCount)] {
-        let counts = try await store.counts(of: object.number, hashes)
-        return zip(hashes, counts).compactMap { hash, count in count.map { (hash, $0) } }
+    /// Makes room for these rows, and reads what the disk has of them.
+    private func bringIntoMemory(_ hashes: [KnownHash]) async throws {
+        if memory.count + hashes.count > maximumInMemory, memory.count > 0 { try await putOnDisk() }
+        guard let onDisk else { return }
+        let wanted = hashes.filter { onDisk.mayHold($0) && !memory.holds($0) }
+        guard !wanted.isEmpty else { return }
+        for (hash, count) in zip(wanted, try await store.counts(of: object.number, wanted)) {
+            if let count { memory.change(hash) { $0 = count } }
+        }
     }
 
-    private func makeRoom(for more: Int) async throws {
-        guard !isOnDisk, memory.count + more > maximumInMemory else { return }
-        isOnDisk = true
-        try await store.forgetCounts(of: object.number)
+    private func putOnDisk() async throws {
+        let filter: HashFilter
+        if let onDisk {
+            filter = onDisk
+        } else {
+            try await store.forgetCounts(of: object.number)
+            filter = HashFilter()
+        }
         // Sorted, so that each of the table's pages is written once.
-        try await store.keepCounts(
-            memory.all.sorted { ($0.hash.high, $0.hash.low) < ($1.hash.high, $1.hash.low) }, of: object.number)
-        memory = HashCounts()
+        let places = memory.sortedPlaces()
+        for start in stride(from: 0, to: places.count, by: Self.countsAtOnce) {
+            let part = places[start..<min(start + Self.countsAtOnce, places.count)].map { memory[place: $0] }
+            for (hash, _) in part { filter.add(hash) }
+            try await store.keepCounts(part, of: object.number)
+        }
+        onDisk = filter
+        memory.removeAll()
     }
 
     /// Takes in what the spool has logged.
@@ -90,87 +108,8 @@ final class ObjectRowCounts {
         let hashes = stride(from: 0, to: bytes.count, by: ObjectLogEntry.hashLength).compactMap { start in
             bytes[start..<min(start + ObjectLogEntry.hashLength, bytes.count)].withUnsafeBytes { KnownHash($0) }
         }
-        try await makeRoom(for: hashes.count)
-        let counted = isOnDisk ? HashCounts(try await onDisk(hashes)) : memory
-        for hash in hashes {
-            var count = counted[hash]
-            change(&count)
-            counted[hash] = count
-        }
-        if isOnDisk { try await store.keepCounts(counted.all, of: object.number) }
-    }
-}
-
-/// A hash table of counts by hash, open addressing: 24 bytes a place and nothing allocated per row.
-final class HashCounts {
-    private var highs: [UInt64]
-    private var lows: [UInt64]
-    private var spooled: [UInt32]
-    private var seen: [UInt32]
-    private(set) var count = 0
-
-    init() {
-        highs = [UInt64](repeating: 0, count: 64)
-        lows = highs
-        spooled = [UInt32](repeating: 0, count: 64)
-        seen = spooled
-    }
-
-    convenience init(_ counts: [(hash: KnownHash, count: RowCount)]) {
-        self.init()
-        for (hash, count) in counts { self[hash] = count }
-    }
-
-    /// 0 and 0 for a hash never met.
-    subscript(_ hash: KnownHash) -> RowCount {
-        get {
-            let place = place(hash)
-            return RowCount(spooled: Int(spooled[place]), seen: Int(seen[place]))
-        }
-        set {
-            var place = place(hash)
-            if isFree(place) {
-                if (count + 1) * 8 > highs.count * 7 {
-                    grow()
-                    place = self.place(hash)
-                }
-                count += 1
-                (highs[place], lows[place]) = (hash.high, hash.low)
-            }
-            spooled[place] = UInt32(clamping: newValue.spooled)
-            seen[place] = UInt32(clamping: newValue.seen)
-        }
-    }
-
-    var all: [(hash: KnownHash, count: RowCount)] {
-        highs.indices.lazy.filter { !self.isFree($0) }.map { place in
-            (
-                KnownHash(high: self.highs[place], low: self.lows[place]),
-                RowCount(spooled: Int(self.spooled[place]), seen: Int(self.seen[place]))
-            )
-        }
-    }
-
-    /// A place that is taken was met or spooled at least once.
-    private func isFree(_ place: Int) -> Bool { spooled[place] == 0 && seen[place] == 0 }
-
-    /// Where a hash is, or would be.
-    private func place(_ hash: KnownHash) -> Int {
-        let mask = highs.count - 1
-        var place = Int(truncatingIfNeeded: hash.high) & mask
-        while !isFree(place), highs[place] != hash.high || lows[place] != hash.low { place = (place + 1) & mask }
-        return place
-    }
-
-    private func grow() {
-        let old = all
-        let size = highs.count * 2
-        highs = [UInt64](repeating: 0, count: size)
-        lows = highs
-        spooled = [UInt32](repeating: 0, count: size)
-        seen = spooled
-        count = 0
-        for (hash, count) in old { self[hash] = count }
+        try await bringIntoMemory(hashes)
+        for hash in hashes { memory.change(hash, change) }
     }
 }
 

@@ -49,7 +49,7 @@ struct TextObjectRead {
             }
             guard run.isPageFull || run.isExhausted else { continue }
             context.stand(at: reader.place)
-            try await context.files.commit()
+            try await context.files.commitBeside()
             records.pageWasEmptied()
             if run.isExhausted { return false }
         }

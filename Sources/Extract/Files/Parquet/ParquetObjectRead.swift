@@ -55,7 +55,7 @@ struct ParquetObjectRead {
                     records.addRow(number: place.row)
                     guard run.isPageFull || run.isExhausted else { continue }
                     context.stand(at: place)
-                    try await context.files.commit()
+                    try await context.files.commitBeside()
                     records.pageWasEmptied()
                     try Task.checkCancellation()
                     if run.isExhausted { return false }
