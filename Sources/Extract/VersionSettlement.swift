@@ -45,7 +45,7 @@ struct VersionSettlement {
             let key = [UInt8](page.values.bytes(range))
             let last = met[key] ?? before
             if run.refusesRepeatedKeys, last?.seenRun == run.run.number { throw repeated(page.records[index]) }
-            let hash = page.knownHash(of: page.records[index])
+            let hash = page.knownHash(at: index)
             let now: KnownChange
             if let last, last.hash == hash {
                 page.records[index].isUnchanged = true
@@ -79,7 +79,7 @@ struct VersionSettlement {
         for index in page.records.indices {
             guard let scope = page.records[index].countScope, page.records[index].object == nil else { continue }
             let key = Counted(
-                scope: [UInt8](page.values.bytes(scope)), hash: page.knownHash(of: page.records[index]))
+                scope: [UInt8](page.values.bytes(scope)), hash: page.knownHash(at: index))
             let place = places[key] ?? order.count
             if place == order.count {
                 places[key] = place
@@ -110,7 +110,7 @@ struct VersionSettlement {
         for (number, indices) in objects.sorted(by: { $0.key < $1.key }) {
             guard let first = indices.first, let object = page.records[first].object else { continue }
             let counts = try await run.rowCounts(of: object)
-            let hashes = indices.map { page.knownHash(of: page.records[$0]) }
+            let hashes = indices.map { page.knownHash(at: $0) }
             let before = try await counts.count(hashes, onlyOnce: object.holdsNoEquals)
             var entry = ObjectLogEntry(object: number, reading: object.reading)
             for (place, index) in indices.enumerated() {

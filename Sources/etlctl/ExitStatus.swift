@@ -202,9 +202,11 @@ extension Failure: CustomStringConvertible {
 }
 
 extension String {
-    /// As a sentence: the first letter in upper case, a full stop at the end.
+    /// As a sentence: the first letter in upper case, unless the first word is a name as it was written (`project.dataset.table`), and a full
+    /// stop at the end.
     var capitalizedSentence: String {
-        let text = prefix(1).uppercased() + dropFirst()
+        let isWord = prefix { $0 != " " && $0 != ":" && $0 != "," }.allSatisfy { $0.isLetter || $0 == "-" || $0 == "'" }
+        let text = isWord ? prefix(1).uppercased() + dropFirst() : self
         return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
     }
 }

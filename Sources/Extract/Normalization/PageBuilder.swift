@@ -58,6 +58,8 @@ final class PageBuilder {
         var members: Range<Int>
         /// Lower-case hex; in `texts`.
         var hash: Range<Int>
+        /// The hash as knownVersions keep it: its first 16 bytes.
+        var known: KnownHash
     }
 
     /// A value that has no form in its own type.
@@ -289,18 +291,16 @@ final class PageBuilder {
         hasher.update(UnsafeRawBufferPointer(rebasing: text.count > 1 ? text.dropFirst() : text[...]))
         digest.withUnsafeMutableBytes { hasher.finish(into: $0) }
         texts.append(hexadecimal: digest)
-        records[index].text = HashedText(members: members, hash: members.upperBound..<texts.count)
+        let known = digest.withUnsafeBytes { bytes in
+            KnownHash(
+                high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+                low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+        }
+        records[index].text = HashedText(members: members, hash: members.upperBound..<texts.count, known: known)
     }
 
-    /// The hash as knownVersions keep it: its first 16 bytes. Only after `hashFields`.
-    func knownHash(of record: Record) -> KnownHash {
-        guard let text = record.text else { return KnownHash(high: 0, low: 0) }
-        let hex = texts.bytes(text.hash)
-        func number(_ start: Int) -> UInt64 {
-            hex[start..<start + 16].reduce(0) { $0 << 4 | UInt64($1 > 0x40 ? $1 - 0x57 : $1 - 0x30) }
-        }
-        return KnownHash(high: number(0), low: number(16))
-    }
+    /// Of the record at an index, only after `hashFields`.
+    func knownHash(at index: Int) -> KnownHash { records[index].text?.known ?? KnownHash(high: 0, low: 0) }
 
     /// The later of the clock and the last value plus one microsecond.
     private func nextExtractedAt() -> Timestamp {
