@@ -1,5 +1,6 @@
 import Foundation
 package import JSONBytes
+import Synchronization
 
 /// The built program, run as a user runs it: arguments, environment, a configuration; its streams and its end.
 package struct EtlctlProcess: Sendable {
@@ -96,23 +97,11 @@ package struct EtlctlProcess: Sendable {
         /// Waits for its end as `wait` does, and tells how much memory it had at its peak (resident, in bytes). Looks every 5 ms: what `wait4`
         /// would tell counts the parent's memory too, in which a spawned process begins.
         package func waitMeasuringMemory() async -> (outcome: Outcome, peakMemory: Int) {
-            let process = process
-            let watch = Task.detached {
-                var peak = 0
-                while !Task.isCancelled {
-                    let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
-                    if status.hasPrefix("Name:\tetlctl\n"),
-                        let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") })
-                    {
-                        peak = max(peak, (line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) << 10)
-                    }
-                    try? await Task.sleep(for: .milliseconds(5))
-                }
-                return peak
-            }
+            let watch = MemoryWatch(process)
+            // A thread of its own: tasks wait for each other while many tests run.
+            Thread.detachNewThread { watch.run() }
             let outcome = await wait()
-            watch.cancel()
-            return (outcome, await watch.value)
+            return (outcome, watch.stop())
         }
 
         /// Waits for its end, on a thread of its own.
@@ -133,6 +122,34 @@ package struct EtlctlProcess: Sendable {
         private static func read(_ path: String) -> String {
             defer { unlink(path) }
             return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        }
+    }
+}
+
+/// Follows how much memory a process has had at its peak.
+private final class MemoryWatch: Sendable {
+    private let process: Int32
+    private let state = Mutex((peak: 0, isStopped: false))
+
+    init(_ process: Int32) { self.process = process }
+
+    func run() {
+        while !state.withLock({ $0.isStopped }) {
+            let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+            // Before it has begun to be another program it is still this one.
+            if status.hasPrefix("Name:\tetlctl\n"), let line {
+                let kibibytes = line.split { $0 == " " || $0 == "\t" }.dropFirst().first.flatMap { Int($0) } ?? 0
+                state.withLock { $0.peak = max($0.peak, kibibytes << 10) }
+            }
+            usleep(5000)
+        }
+    }
+
+    func stop() -> Int {
+        state.withLock { state in
+            state.isStopped = true
+            return state.peak
         }
     }
 }

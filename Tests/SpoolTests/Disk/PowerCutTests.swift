@@ -6,7 +6,7 @@ import Testing
 @testable import Spool
 
 /// The power fails at any moment: what a method reported as done is there, and what it had not reported is there whole or not at all.
-@Suite struct PowerCutTests {
+@Suite(.serialized) struct PowerCutTests {
     private struct Recording {
         var operations: [WatchedDisk.Operation]
         /// The spool's contents after each mark.
@@ -72,7 +72,7 @@ import Testing
         #expect(recording.contents.count > 35)
         let seed = UInt64.random(in: 0...9999)
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<25 {
+        for _ in 0..<15 {
             let moment = Int.random(in: 0...recording.operations.count, using: &random)
             let problem = try await Self.cut(recording, after: moment, rest, &random)
             #expect(problem == nil, "seed \(seed), after \(moment) of \(recording.operations.count) operations")
