@@ -69,8 +69,8 @@ import Transport
             #expect(arrived)
             shipper.send(SIGTERM)
             #expect(await shipper.wait().code == 143)
-            // A command that waits for another's transaction waits up to a minute; starting a debug build takes a fraction of a second.
-            #expect(looks == 20 && slowest < .seconds(5), "\(slowest)")
+            // A command that waits for another's transaction waits up to a minute; a busy machine takes seconds to start one.
+            #expect(looks == 20 && slowest < .seconds(30), "\(slowest)")
             #expect(try await program.run("audit").code == 0)
         }
     }

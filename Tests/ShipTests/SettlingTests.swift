@@ -179,7 +179,7 @@ struct SettlingTests {
             try await bench.spool(count: 3)
             try await bench.shipSettled()
             try await bench.spool(count: 600, from: 100)
-            try bench.sandbox.state.setFaults("latency=30ms,on=insertAll")
+            try bench.sandbox.state.setFaults("latency=200ms,on=insertAll")
             var configuration = bench.configuration()
             configuration.maximumInFlight = 1
             configuration.maximumRowsPerRequest = 10

@@ -18,7 +18,7 @@ import Testing
         try await withTemporaryFolder { folder in
             let disk = WatchedDisk(folder, isRecording: true)
             defer { disk.stopWatching() }
-            let script = SpoolScript(pages: 7, rowsAPage: 9)
+            let script = SpoolScript(pages: 6, rowsAPage: 9)
             var contents: [String] = []
             var isDone = false
             while !isDone {
@@ -69,10 +69,10 @@ import Testing
     @Test(arguments: PowerCut.Rest.allCases)
     func `what was reported as done survives a power cut at any moment`(rest: PowerCut.Rest) async throws {
         let recording = try await Self.record(synchronous: nil)
-        #expect(recording.contents.count > 35)
+        #expect(recording.contents.count > 25)
         let seed = UInt64.random(in: 0...9999)
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<15 {
+        for _ in 0..<10 {
             let moment = Int.random(in: 0...recording.operations.count, using: &random)
             let problem = try await Self.cut(recording, after: moment, rest, &random)
             #expect(problem == nil, "seed \(seed), after \(moment) of \(recording.operations.count) operations")
@@ -97,6 +97,6 @@ import Testing
             guard case .mark(let number) = operation, number.isMultiple(of: 3) else { continue }
             if try await Self.cut(recording, after: index + 1, .nothing, &random) != nil { lost += 1 }
         }
-        #expect(lost > 5)
+        #expect(lost > 2)
     }
 }
