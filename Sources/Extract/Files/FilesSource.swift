@@ -42,5 +42,23 @@ package struct FilesSource: CheckableSource {
         return "reachable, but no object below \(store.url) matches \(stream.from ?? "")"
     }
 
+    /// How many objects match a stream's pattern, and their bytes as stored: what a full read would fetch of them at most.
+    ///
+    /// - Throws: as the store's listing does.
+    package func size(_ stream: ExtractRequest) async throws -> (objects: Int, bytes: Int64) {
+        let glob = try Glob(stream.from ?? "")
+        var (objects, bytes) = (0, Int64(0))
+        var token: String?
+        repeat {
+            let listing = try await store.list(prefix: glob.prefix, after: token)
+            for object in listing.objects where glob.matches(object.name) {
+                objects += 1
+                bytes += object.size
+            }
+            token = listing.next
+        } while token != nil
+        return (objects, bytes)
+    }
+
     package func read(_ run: RunContext) async throws -> Bool { try await FilesRead(run, store: store).read() }
 }
