@@ -6,7 +6,7 @@ import Testing
 /// `kill -9` in the middle of an extract, again and again until it is done: the rows of an undisturbed run, byte for byte.
 struct SQLKillTests {
     /// `SQL_KILL_ROWS` asks for more.
-    private static let rows = ProcessInfo.processInfo.environment["SQL_KILL_ROWS"].flatMap { Int($0) } ?? 50_000
+    static let rows = ProcessInfo.processInfo.environment["SQL_KILL_ROWS"].flatMap { Int($0) } ?? 50_000
 
     /// How many rows there are, and the sum of everything in them that does not say when and in which run they were read.
     private func payloads(_ pipeline: SQLPipeline, mode: String) throws -> String {
@@ -27,11 +27,13 @@ struct SQLKillTests {
         (try? pipeline.spool("SELECT count(*) FROM runs WHERE status = 'complete'")) == "1\n"
     }
 
-    private func verify(source: String, mode: String) async throws {
-        let stream = "from: orders, mode: \(mode)"
+    func verify(
+        source: String, from: String = "orders", mode: String, environment: [String: String] = [:]
+    ) async throws {
+        let stream = "from: \(from), mode: \(mode)"
         let clock = ContinuousClock()
         let start = clock.now
-        let whole = try await SQLPipeline.with(source: source, stream: stream) { pipeline in
+        let whole = try await SQLPipeline.with(source: source, stream: stream, environment: environment) { pipeline in
             let outcome = try await pipeline.program.run("extract")
             #expect(outcome.code == 0, "\(outcome.diagnostics)")
             return try payloads(pipeline, mode: mode)
@@ -39,7 +41,7 @@ struct SQLKillTests {
         let duration = clock.now - start
         #expect(whole.hasPrefix("\(Self.rows)\n"))
         var random = SystemRandomNumberGenerator()
-        try await SQLPipeline.with(source: source, stream: stream) { pipeline in
+        try await SQLPipeline.with(source: source, stream: stream, environment: environment) { pipeline in
             var kills: [Duration] = []
             var outcome: EtlctlProcess.Outcome
             repeat {
