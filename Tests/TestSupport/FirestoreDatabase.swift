@@ -65,9 +65,15 @@ package struct FirestoreDatabase: Sendable {
     package func delete(_ paths: String...) async throws -> String { try await write(paths.map { .delete($0) }) }
 
     /// Documents as Firestore tells them, by path; those of one collection at any depth below the root.
-    package func documents(of collection: String) async throws -> [String: JSONValue] {
+    ///
+    /// - Parameter readTime: of which moment; now by default.
+    package func documents(of collection: String, at readTime: String? = nil) async throws -> [String: JSONValue] {
+        let query: JSONValue = ["from": [["collectionId": .string(collection), "allDescendants": true]]]
         let answer = try await post(
-            "runQuery", ["structuredQuery": ["from": [["collectionId": .string(collection), "allDescendants": true]]]])
+            "runQuery",
+            .object(
+                [JSONMember("structuredQuery", query)]
+                    + (readTime.map { [JSONMember("readTime", .string($0))] } ?? [])))
         var documents: [String: JSONValue] = [:]
         for element in answer.arrayValue ?? [] {
             guard let document = element["document"], let name = document["name"]?.stringValue else { continue }

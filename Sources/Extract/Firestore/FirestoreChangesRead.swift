@@ -94,11 +94,12 @@ struct FirestoreChangesRead {
             do {
                 return try await FirestoreScan(reader).scan(&position)
             } catch let error as ExtractError where error.isExpiredReadTime {
-                // A scan at two moments could take a document for gone that was only written anew: begin it again.
+                // Every name is compared at one moment, its range's; begun anew, the scan of a large collection would never end.
+                let old = position.readTime
                 position.readTime = try await reader.freshReadTime().text
-                position.after = nil
-                reader.warnReadTimeExpired()
-                try await run.store.clearFindings(stream: run.state.number)
+                reader.warnReadTimeExpired(
+                    old, position.readTime,
+                    rest: "the rest of the scan (\(position.after.map { "after \($0)" } ?? "from the first document"))")
                 try await run.commit(RunContext.Progress(position: position.json))
             }
         }

@@ -20,8 +20,9 @@ struct FirestoreFetch {
             do {
                 try await fetch(findings, position)
             } catch let error as ExtractError where error.isExpiredReadTime {
+                let old = position.readTime
                 position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired()
+                reader.warnReadTimeExpired(old, position.readTime, rest: "what was still to be fetched")
                 try await run.commit(RunContext.Progress(position: position.json))
             }
         }

@@ -32,6 +32,16 @@ struct FirestoreFullRead {
             ])
         }
 
+        /// What has not been read yet, range by range, for a message.
+        var rest: String {
+            let open = ranges.filter { !$0.isDone }
+            let places = open.prefix(8).map { range in
+                (range.after ?? range.start).map { "after \($0)" } ?? "from the first document"
+            }
+            let more = open.count > places.count ? " and \(open.count - places.count) more" : ""
+            return "the rest of \(open.count) of \(ranges.count) ranges (\(places.joined(separator: ", "))\(more))"
+        }
+
         init(readTime: String, ranges: [FirestoreRange], looksUp: Bool) {
             self.readTime = readTime
             self.ranges = ranges
@@ -60,7 +70,9 @@ struct FirestoreFullRead {
             try await reader.checkClock(since: kept.readTime)
         } else {
             guard !run.isExhausted else { return false }
-            let now = try await reader.freshReadTime()
+            // `changes` compares later scans with this one, so its time may never be the older.
+            let isSnapshot = run.stream.mode == .full
+            let now = isSnapshot ? try await reader.snapshotTime() : try await reader.freshReadTime()
             let ranges =
                 now.isEmpty ? [] : try await FirestoreSplitter(reader).ranges(run.stream.parallel, at: now.text)
             position = Position(readTime: now.text, ranges: ranges, looksUp: looksUp)
@@ -72,8 +84,9 @@ struct FirestoreFullRead {
                 guard try await readRanges(&position) else { return false }
                 break
             } catch let error as ExtractError where error.isExpiredReadTime {
+                let old = position.readTime
                 position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired()
+                reader.warnReadTimeExpired(old, position.readTime, rest: position.rest)
                 try await run.commit(RunContext.Progress(position: position.json))
             }
         }

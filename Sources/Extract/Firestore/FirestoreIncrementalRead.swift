@@ -94,8 +94,9 @@ struct FirestoreIncrementalRead {
                 guard try await readRange(&position) else { return false }
                 break
             } catch let error as ExtractError where error.isExpiredReadTime {
+                let old = position.readTime
                 position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired()
+                reader.warnReadTimeExpired(old, position.readTime, rest: "the rest of the run")
                 try await run.commit(RunContext.Progress(position: position.json))
             }
         }

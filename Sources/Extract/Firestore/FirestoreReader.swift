@@ -186,10 +186,11 @@ final class FirestoreReader {
         run.warn("no_documents", "\(subject) holds no documents; is the name right?", count: 0)
     }
 
-    func warnReadTimeExpired() {
+    /// - Parameter rest: which part is of the new time.
+    func warnReadTimeExpired(_ old: String, _ fresh: String, rest: String) {
         run.warn(
             "read_time_expired",
-            "the run's snapshot time is no longer served; it went on with a fresh one, so what was read before and after may be of two moments"
+            "the snapshot of \(old) is no longer served; \(rest) is read as of \(fresh), so the run holds more than one moment (point-in-time recovery keeps a snapshot for days)"
         )
     }
 }
