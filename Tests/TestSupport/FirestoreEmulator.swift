@@ -85,19 +85,21 @@ package struct FirestoreEmulator: Sendable {
         defer { posix_spawnattr_destroy(&attributes) }
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
         posix_spawnattr_setpgroup(&attributes, 0)
+        // Of pipes that Foundation makes for other processes at this moment, none is kept: its reader would wait for the emulator's end.
         let script = """
+            for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && [ "$fd" -ne 255 ] && eval "exec $fd>&-"; done
             "$0" emulators firestore start --host-port="$1" </dev/null & gcloud=$!
             read -r _
             kill -TERM "-$gcloud" || kill -TERM "$gcloud"
             sleep 3
             kill -KILL "-$gcloud"
             """
-        let words: [String] = ["sh", "-c", script, gcloud, host]
+        let words: [String] = ["bash", "-c", script, gcloud, host]
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
         arguments.append(nil)
         defer { for argument in arguments { free(argument) } }
         var process = pid_t()
-        let code = posix_spawn(&process, "/bin/sh", &actions, &attributes, &arguments, environ)
+        let code = posix_spawn(&process, "/bin/bash", &actions, &attributes, &arguments, environ)
         guard code == 0 else { throw StartFailure(description: "starting \(gcloud) failed: \(code)") }
     }
 }
