@@ -46,9 +46,12 @@ TYPES = {
 def as_csv(rows):
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(rows[0])
+    names = list(rows[0])
+    writer.writerow(names)
     for row in rows:
-        writer.writerow([str(v).lower() if isinstance(v, bool) else v for v in row.values()])
+        # By name: the members of each row come in an order of their own.
+        values = [row[name] for name in names]
+        writer.writerow([str(v).lower() if isinstance(v, bool) else v for v in values])
     return out.getvalue().encode()
 
 
