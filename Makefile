@@ -3,7 +3,7 @@
 BUILD_PACKAGES := libsqlite3-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libdeflate-dev zlib1g-dev \
 	libpq-dev libmariadb-dev libzstd-dev libsnappy-dev liblz4-dev libbrotli-dev pkg-config
 RUN_PACKAGES := ca-certificates curl procps util-linux
-TEST_PACKAGES := python3 python3-venv openssl sqlite3 postgresql mariadb-server
+TEST_PACKAGES := python3 python3-venv openssl sqlite3 postgresql mariadb-server strace
 # Swift's runtime inside the program: it starts faster, takes less memory, and runs where no Swift is installed.
 RELEASE := swift build -c release --static-swift-stdlib --product etlctl
 SWIFT_FORMAT_PATHS := Package.swift Sources Tests

@@ -4,15 +4,13 @@ file of 5 GB takes."""
 import csv
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 
 import measure
 import records
+from extraction import EXTRACT, INSERT, ROWS_PER_COMMIT, Extraction
 
-ROWS_PER_COMMIT = 2000
-EXTRACT, INSERT = "etlctl extract", "C: the same payloads into SQLite"
 FIELDS = [
     "id", "customer", "name", "email", "note", "quantity", "price", "rate", "paid", "created", "updated", "details",
 ]  # fmt: skip
@@ -73,66 +71,18 @@ def beside(function, *arguments):
     subprocess.run([sys.executable, "-c", f"{code}({words})"], check=True, cwd=measure.HERE)
 
 
-class Extraction:
-    """One file, a configuration to read it, and the payloads that come of it."""
+class FileExtraction(Extraction):
+    """One file of a format."""
 
-    def __init__(self, bench, kind):
-        self.bench = bench
-        self.rows = bench.rows(1_000_000)
-        self.folder = bench.folder(kind)
+    def __init__(self, bench, kind, name):
+        super().__init__(bench, name, bench.rows(1_000_000), "type: files, url: data", 'from: "*"')
         (self.folder / "data").mkdir()
         self.file = self.folder / "data" / f"orders.{kind}"
-        self.config = self.folder / "etl.yaml"
-        self.config.write_text(
-            f"spool: {{path: spool.sqlite, max_size: 100GiB}}\n"
-            f'destination: {{project: p, dataset: d, endpoint: "http://127.0.0.1:9"}}\n'
-            f"sources: {{files: {{type: files, url: data}}}}\n"
-            f'streams: {{orders: {{source: files, from: "*", mode: full}}}}\n'
-        )
-        self.spool = self.folder / "spool.sqlite"
-
-    def extract(self):
-        self.remove(self.spool)
-        sample = measure.run([self.bench.etlctl, "extract", "--config", self.config, "--quiet"])
-        database = sqlite3.connect(self.spool)
-        (self.spooled,) = database.execute("SELECT sum(spooled) FROM routes").fetchone()
-        database.close()
-        if self.spooled != self.rows:
-            raise measure.Failed(f"{self.spooled} of {self.rows} rows were spooled")
-        return sample
-
-    def write_payloads(self):
-        """20,000 rows as they are in the spool, a line each: the floor takes them in turn, and is not measured reading a large file."""
-        self.extract()
-        self.payloads = self.folder / "payloads"
-        database = sqlite3.connect(self.spool)
-        with open(self.payloads, "wb") as file:
-            rows = database.execute(
-                "SELECT CAST(payload AS BLOB) FROM row_data WHERE row_id >= (SELECT min(row_id) + ? FROM row_data) LIMIT 20000",
-                (self.rows // 2,),
-            )
-            for (payload,) in rows:
-                file.write(payload + b"\n")
-        (self.bytes_per_row,) = database.execute("SELECT avg(length(CAST(payload AS BLOB))) FROM row_data").fetchone()
-        database.close()
-
-    def insert(self):
-        floor = self.folder / "floor.sqlite"
-        self.remove(floor)
-        program = self.bench.floor("sqlite_insert", "-lsqlite3", "-lz")
-        sample = measure.run([program, floor, self.payloads, self.rows, ROWS_PER_COMMIT])
-        self.remove(floor)
-        return sample
-
-    @staticmethod
-    def remove(path):
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def floors(bench):
     for kind, write in FORMATS.items():
-        work = Extraction(bench, kind)
+        work = FileExtraction(bench, kind, kind)
         beside(write, work.file, work.rows)
         work.write_payloads()
         samples = measure.in_turns({EXTRACT: work.extract, INSERT: work.insert}, bench.rounds)
@@ -153,8 +103,7 @@ def floors(bench):
 
 def large(bench, kind):
     """One run over a file of 5 GB: the same rows again and again."""
-    work = Extraction(bench, f"large-{kind}")
-    work.file = work.folder / "data" / f"orders.{kind}"
+    work = FileExtraction(bench, kind, f"large-{kind}")
     target = int(5e9 * bench.scale)
     part = work.folder / f"part.{kind}"
     rows = bench.rows(1_000_000)

@@ -5,65 +5,17 @@ import sqlite3
 
 import databases
 import measure
+from extraction import EXTRACT, INSERT, ROWS_PER_COMMIT, Extraction
 
-ROWS_PER_COMMIT = 2000
 
-
-class Extraction:
-    """A table of 12 columns on a server of one kind, a configuration to read it, and the payloads that come of it."""
+class ServerExtraction(Extraction):
+    """A table of 12 columns on a server of one kind."""
 
     def __init__(self, bench, kind, server):
-        self.bench = bench
-        self.rows = bench.rows(1_000_000)
-        self.server = server(bench, self.rows)
-        self.folder = bench.folder(f"extract-{kind}")
-        self.config = self.folder / "etl.yaml"
-        self.config.write_text(
-            f"spool: {{path: spool.sqlite}}\n"
-            f'destination: {{project: p, dataset: d, endpoint: "http://127.0.0.1:9"}}\n'
-            f'sources: {{shop: {{type: {kind}, url: "{self.server.url}"}}}}\n'
-            f"streams: {{orders: {{source: shop, from: orders, mode: full}}}}\n"
+        self.server = server(bench, bench.rows(1_000_000))
+        super().__init__(
+            bench, f"extract-{kind}", bench.rows(1_000_000), f'type: {kind}, url: "{self.server.url}"', "from: orders"
         )
-        self.spool = self.folder / "spool.sqlite"
-
-    def extract(self):
-        self.remove(self.spool)
-        sample = measure.run([self.bench.etlctl, "extract", "--config", self.config, "--quiet"])
-        database = sqlite3.connect(self.spool)
-        (rows,) = database.execute("SELECT sum(spooled) FROM routes").fetchone()
-        database.close()
-        if rows != self.rows:
-            raise measure.Failed(f"{rows} of {self.rows} rows were spooled")
-        return sample
-
-    def write_payloads(self):
-        """20,000 rows as they are in the spool, a line each: the floor takes them in turn, and is not measured reading a large file."""
-        self.extract()
-        self.payloads = self.folder / "payloads"
-        database = sqlite3.connect(self.spool)
-        with open(self.payloads, "wb") as file:
-            # Of the middle: the first keys are shorter than most.
-            rows = database.execute(
-                "SELECT CAST(payload AS BLOB) FROM row_data WHERE row_id >= (SELECT min(row_id) + ? FROM row_data) LIMIT 20000",
-                (self.rows // 2,),
-            )
-            for (payload,) in rows:
-                file.write(payload + b"\n")
-        (self.bytes_per_row,) = database.execute("SELECT avg(length(CAST(payload AS BLOB))) FROM row_data").fetchone()
-        database.close()
-
-    def insert(self):
-        floor = self.folder / "floor.sqlite"
-        self.remove(floor)
-        program = self.bench.floor("sqlite_insert", "-lsqlite3", "-lz")
-        sample = measure.run([program, floor, self.payloads, self.rows, ROWS_PER_COMMIT])
-        self.remove(floor)
-        return sample
-
-    @staticmethod
-    def remove(path):
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def report(work, kind, samples, own):
@@ -81,18 +33,14 @@ def report(work, kind, samples, own):
     )
 
 
-EXTRACT = "etlctl extract"
-INSERT = "C: the same payloads into SQLite"
-
-
 def floors(bench):
-    work = Extraction(bench, "postgres", databases.Postgres)
+    work = ServerExtraction(bench, "postgres", databases.Postgres)
     work.write_payloads()
     copy = "COPY ... TO STDOUT > /dev/null"
     samples = measure.in_turns({EXTRACT: work.extract, copy: work.server.copy, INSERT: work.insert}, bench.rounds)
     yield report(work, "PostgreSQL", samples, copy)
     bench.stop_servers()
-    work = Extraction(bench, "mysql", databases.MariaDB)
+    work = ServerExtraction(bench, "mysql", databases.MariaDB)
     work.write_payloads()
     dump = "mariadb --quick > /dev/null"
     samples = measure.in_turns({EXTRACT: work.extract, dump: work.server.dump, INSERT: work.insert}, bench.rounds)
@@ -100,7 +48,7 @@ def floors(bench):
 
 
 def peers(bench):
-    work = Extraction(bench, "postgres", databases.Postgres)
+    work = ServerExtraction(bench, "postgres", databases.Postgres)
 
     def sling():
         target = work.folder / "sling.sqlite"

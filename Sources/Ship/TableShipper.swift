@@ -326,65 +326,6 @@ final class TableShipper {
         }
     }
 
-    // MARK: Time
-
-    /// Wakes the loop at the next moment at which it may have something to do.
-    private func armTimer(_ group: inout Group) {
-        guard ending == nil else { return }
-        var moments: [Duration] = []
-        if let next = waiting.values.map(\.due).min() { moments.append(next) }
-        for route in routes {
-            if let next = route.held.values.map(\.due).min() { moments.append(next) }
-        }
-        if let until = keeper.settlesUntil { moments.append(until) }
-        if needsLook || needsPlan || needsProbe { moments.append(metadataDue) }
-        if let lookedAt { moments.append(lookedAt + Self.lookInterval) }
-        if hasFreshDoubt { moments.append(questionDue) }
-        if let patience = configuration.patience, !shared.control.follows {
-            for (since, _) in failingSince.values { moments.append(since + patience) }
-        }
-        if let first = ready.first {
-            let wait = shared.control.delay(toSend: 0, at: now)
-            if wait > .zero, !first.packed.isEmpty { moments.append(now + wait) }
-        }
-        if let undecidedSince { moments.append(undecidedSince + Self.decisionDelay) }
-        if isQuiet { moments.append(max(nextPoll, now)) }
-        // Something that is due already was left for a reason: an event will follow, or it is looked at again in a moment.
-        let now = now
-        let soon = now + .milliseconds(10)
-        // One that should have rung is late, and not to be relied on.
-        timers = timers.filter { $0 > now }
-        guard let next = moments.map({ max($0, soon) }).min(), timers.min().map({ next < $0 }) ?? true else { return }
-        timers.insert(next)
-        let clock = clock
-        group.addTask {
-            await clock.sleep(next - now)
-            return .timer(next)
-        }
-    }
-
-    private func giveUpIfOutOfPatience() {
-        guard let patience = configuration.patience, !shared.control.follows else { return }
-        let isIdle = isQuiet && routes.allSatisfy { $0.freshIsUsedUp && $0.leftOverIsUsedUp } && waiting.isEmpty
-        for (concern, (since, reason)) in failingSince where now - since >= patience {
-            // Questions that fail do not hold up what can be sent meanwhile.
-            if concern == .question, !isIdle { continue }
-            if concern == .insert, keeper.isSettling, failsForMetadata {
-                ending = .settling
-                return
-            }
-            ending = .offline(
-                ShipStop(
-                    .unavailable, "\(table): nothing but failures for \(patience.inSeconds) s, the last: \(reason)",
-                    hint: "every row is safe in the spool: run etlctl ship again later, or give it more --patience"))
-            return
-        }
-    }
-
-    func fail(_ concern: Concern, _ reason: String) {
-        failingSince[concern] = (failingSince[concern]?.0 ?? now, reason)
-    }
-
     // MARK: Settled
 
     /// A decision is on record: count it, and let follow what it left to do.

@@ -27,7 +27,29 @@ import Testing
         }
     }
 
-    @Test func `a second extractor of a stream, and a second shipper, end with 75 and name the first`() async throws {
+    @Test func `a second extractor of a stream ends with 75 and names the first, which leaves nothing when killed`()
+        async throws
+    {
+        try await Pipeline.with(streams: Pipeline.memos) { pipeline in
+            try await pipeline.seed(0..<20)
+            // A database that never answers holds the first one up.
+            let silent = try LoopbackServer { _ in .stall() }
+            let (real, other) = (pipeline.database.endpoint, silent.url)
+            try pipeline.reconfigure("endpoint: \"\(real)\"}", "endpoint: \"\(other)\"}")
+            let first = try pipeline.program.start(["extract"])
+            #expect(await eventually(within: .seconds(60)) { silent.startedRequests > 0 })
+            let second = try await pipeline.program.run("extract", "--json")
+            #expect(second.code == 75)
+            #expect(try second.json()["error"]?["code"] == "busy")
+            #expect(second.diagnostics.contains("etlctl extract"))
+            first.send(SIGKILL)
+            _ = await first.wait()
+            try pipeline.reconfigure("endpoint: \"\(other)\"}", "endpoint: \"\(real)\"}")
+            #expect(try await pipeline.program.run("extract").code == 0)
+        }
+    }
+
+    @Test func `a second shipper ends with 75 and names the first, which leaves nothing when killed`() async throws {
         try await Pipeline.with(streams: Pipeline.memos) { pipeline in
             try await pipeline.seed(0..<20)
             let first = try pipeline.program.start(["run", "--every", "1h"])
