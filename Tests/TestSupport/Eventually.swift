@@ -1,3 +1,6 @@
+import Foundation
+import Testing
+
 /// Waits until the condition holds, looking every millisecond.
 /// - Returns: false when it did not hold within the bound.
 package func eventually(
@@ -10,4 +13,14 @@ package func eventually(
         try? await Task.sleep(for: .milliseconds(1))
     }
     return try await condition()
+}
+
+/// Does what may fail for a moment, again until it works, for five seconds; then records why it did not. Blocks, for closures that can't wait.
+package func insist(_ body: () throws -> Void) {
+    for attempt in 1...50 {
+        do { return try body() } catch {
+            if attempt == 50 { Issue.record(error) }
+            Thread.sleep(forTimeInterval: 0.1)
+        }
+    }
 }
