@@ -13,7 +13,11 @@ package enum CrashPoint: String, CaseIterable, Sendable {
     case afterCommit = "commit.after"
     /// A request is on record as being sent; no byte has left.
     case beforeSend = "send.before"
-    /// The answer has arrived and is not on record.
+    /// The whole request has left; nobody has looked at an answer.
+    case afterSend = "send.after"
+    /// The head of the answer has arrived; nobody has judged it.
+    case beforeAnswer = "answer.before"
+    /// The whole answer has arrived and is not on record.
     case afterAnswer = "answer.after"
 
     @inline(__always)

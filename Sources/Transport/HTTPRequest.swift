@@ -30,6 +30,8 @@ package struct HTTPRequest: Sendable {
     /// Whether the client offers every content encoding it knows and decodes the answer. Without it the bytes arrive as
     /// they were sent, and an `Accept-Encoding` among `headers` is the caller's own.
     package var decodesContent: Bool
+    /// Told how far the request has come, on the client's own thread, which waits for it; nil: nobody asks.
+    package var observer: (@Sendable (HTTPProgress) -> Void)?
 
     package init(
         _ method: Method, _ url: String, headers: [HTTPHeader] = [], body: HTTPBody? = nil,
@@ -49,6 +51,14 @@ package struct HTTPRequest: Sendable {
         headers.removeAll { $0.name.lowercased() == lowercased }
         headers.append(HTTPHeader(name, value))
     }
+}
+
+/// How far a request has come.
+package enum HTTPProgress: Sendable, Equatable {
+    /// The last byte of the body has left the process; nobody has looked at an answer.
+    case bodySent
+    /// The head of the answer, whatever its status, has arrived; nobody has been told.
+    case headReceived
 }
 
 /// How long a request may take.

@@ -26,12 +26,15 @@ struct CrashRound {
     }
 
     let seed: UInt64
+    /// Where a kill may be asked for.
+    private let points: [CrashPoint]
     private var choices: SeededRandom
     private var tally = Tally()
     private var revision = 0
 
-    init(seed: UInt64) {
+    init(seed: UInt64, points: [CrashPoint] = CrashPoint.allCases) {
         self.seed = seed
+        self.points = points
         choices = SeededRandom(seed: seed)
     }
 
@@ -112,7 +115,7 @@ struct CrashRound {
         tally.commands += 1
         var program = pipeline.program
         let outcome: EtlctlProcess.Outcome
-        if choices.chance(0.6), let point = CrashPoint.allCases.randomElement(using: &choices) {
+        if choices.chance(0.6), let point = points.randomElement(using: &choices) {
             program.environment["ETLCTL_CRASH_AT"] = "\(point.rawValue):\(Int.random(in: 1...12, using: &choices))"
             outcome = try await program.run(arguments)
             if outcome.signal == SIGKILL { tally.kills[command[0] + " at " + point.rawValue, default: 0] += 1 }

@@ -102,8 +102,11 @@ package struct BigQueryClient: Sendable {
     ) async -> InsertReply {
         var headers = [HTTPHeader("Content-Type", "application/json")]
         if isCompressed { headers.append(HTTPHeader("Content-Encoding", "gzip")) }
-        let request = HTTPRequest(
+        var request = HTTPRequest(
             .post, url(path(table) + "/insertAll?prettyPrint=false"), headers: headers, body: body)
+        #if DEBUG
+            request.observer = { CrashPoint.reached($0 == .bodySent ? .afterSend : .beforeAnswer) }
+        #endif
         do {
             CrashPoint.reached(.beforeSend)
             let response = try await client.send(request, maximumResponseBytes: maximumResponseBytes)

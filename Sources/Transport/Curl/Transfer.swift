@@ -25,6 +25,8 @@ final class Transfer: @unchecked Sendable {
     private(set) var isConnected = false
     /// Bytes of the body handed to libcurl: an upper bound of what left.
     private(set) var bodyBytesTaken = 0
+    /// An observer waits to hear that the body has left.
+    private var isBodyUnreported: Bool
     /// Why a callback stopped the transfer, if one did.
     private(set) var stop: Stop?
     private(set) var isHeadComplete = false
@@ -42,6 +44,7 @@ final class Transfer: @unchecked Sendable {
         self.request = request
         self.target = target
         self.sink = sink
+        isBodyUnreported = request.observer != nil && request.body != nil
     }
 
     /// A connection is ready. False stops the transfer.
@@ -72,6 +75,14 @@ final class Transfer: @unchecked Sendable {
         return count
     }
 
+    /// To be called whenever bytes may have left.
+    func reportBody() {
+        guard isBodyUnreported, isConnected, let handle, let body = request.body, handle.bodyBytesSent == body.count
+        else { return }
+        isBodyUnreported = false
+        request.observer?(.bodySent)
+    }
+
     /// One line of a response head, with its line end. False stops the transfer.
     func receiveHeaderLine(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard !isHeadComplete else { return true }  // a trailer
@@ -88,6 +99,8 @@ final class Transfer: @unchecked Sendable {
             // 100 Continue and 103 Early Hints are followed by the head that counts.
             guard head.status >= 200 else { return true }
             isHeadComplete = true
+            reportBody()
+            request.observer?(.headReceived)
             sink.head(head)
             needsFlush = true
         } else if let colon = line.firstIndex(of: 0x3A) {

@@ -143,6 +143,7 @@ final class TransferLoop: @unchecked Sendable {
         let now = ContinuousClock.now
         var next = now + .seconds(3600)
         for transfer in active.values {
+            transfer.reportBody()
             if transfer.needsFlush {
                 transfer.needsFlush = false
                 transfer.sink.flush()
