@@ -32,8 +32,15 @@ extension SpoolStore {
         return version
     }
 
-    /// Brings the file to `schemaVersion` in one transaction; each step only ever moves forward.
+    /// Brings the file to `schemaVersion` in one transaction; each step only ever moves forward. One that is there already is only looked at:
+    /// who opens a spool to read it does not wait for who writes.
     static func migrate(_ database: Database, path: String) throws {
+        var isCurrent = false
+        try database.inTransaction(.deferred) {
+            isCurrent = try version(of: database, path: path) == schemaVersion
+            return .commit
+        }
+        if isCurrent { return }
         try database.inTransaction(.immediate) {
             if try version(of: database, path: path) < 1 {
                 try database.execute(sql: tables + views)

@@ -42,39 +42,6 @@ import Transport
         }
     }
 
-    @Test func `extract, ship and status at the same time do not wait for one another`() async throws {
-        let sandbox = try SandboxServer()
-        try sandbox.start()
-        defer { sandbox.stop() }
-        try await withTemporaryFolder { folder in
-            let program = try Self.prepare(folder, endpoint: sandbox.endpoint)
-            let files = 6
-            for file in 0..<files { try Self.write(file * 5000..<(file + 1) * 5000, "f\(file)", in: folder) }
-            let shipper = try program.start(["ship", "--follow", "--settle", "0s"])
-            let extractor = try program.start(["extract"])
-            let extracted = Task { await extractor.wait() }
-            var slowest = Duration.zero
-            var looks = 0
-            for _ in 0..<20 {
-                let clock = ContinuousClock()
-                let start = clock.now
-                #expect(try await program.run("status", "--json").code == 0)
-                slowest = max(slowest, clock.now - start)
-                looks += 1
-            }
-            #expect(await extracted.value.code == 0)
-            let arrived = await eventually(within: .seconds(60)) {
-                (try? sandbox.state.rowCount(of: "p.d.lines")) == files * 5000
-            }
-            #expect(arrived)
-            shipper.send(SIGTERM)
-            #expect(await shipper.wait().code == 143)
-            // A command that waits for another's transaction waits up to a minute; a busy machine takes seconds to start one.
-            #expect(looks == 20 && slowest < .seconds(30), "\(slowest)")
-            #expect(try await program.run("audit").code == 0)
-        }
-    }
-
     @Test func `a damaged row is named, never sent, and set aside; all others arrive`() async throws {
         let sandbox = try SandboxServer()
         try sandbox.start()
