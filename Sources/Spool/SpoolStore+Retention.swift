@@ -1,16 +1,20 @@
 internal import GRDB
 
 extension SpoolStore {
+    /// Rows after which a transaction that removes some comes to its end: a tenth of a second.
+    private static let retiredAStep = 20_000
+
     /// Removes rows delivered before a moment and counts them by day of extraction; what later runs need has tables of its own and stays.
     ///
-    /// Works in transactions of a few requests each, so that an extractor never waits long. Returns the rows removed.
+    /// Works in transactions of a few requests each, so that an extractor never waits long; a cancelled task leaves the rest for later.
+    /// Returns the rows removed.
     @discardableResult
     package func retire(deliveredBefore cutoff: Timestamp, limit: Int = .max) async throws -> Int {
         var removed = 0
         while removed < limit {
             let step = try await write { try Self.retireSome(deliveredBefore: cutoff, $0) }
             removed += step.rows
-            if step.isLast { break }
+            if step.isLast || Task.isCancelled { break }
         }
         return removed
     }
@@ -48,6 +52,7 @@ extension SpoolStore {
                 """, arguments: [before, requestsAStep])
         var removed = 0
         for request in requests {
+            guard removed < retiredAStep else { return (removed, false) }
             if let first: Int64 = request["first_row"], let last: Int64 = request["last_row"] {
                 removed += try retire(
                     "BETWEEN \(first) AND \(last) AND row_id NOT IN "

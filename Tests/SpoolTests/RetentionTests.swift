@@ -103,6 +103,19 @@ import Testing
         }
     }
 
+    @Test func `removing rows keeps others waiting for some thousand rows at a time, however large requests are`()
+        async throws
+    {
+        try await withTemporarySpool { spool in
+            let route = try await spool.spool(0..<30_000)
+            let requests = try await spool.beginAll(of: route, size: 10_000)
+            try await spool.settle(requests.map { Settlement($0, rest: .delivered) })
+            #expect(try await spool.retire(deliveredBefore: .maximum, limit: 1) == 20_000, "one transaction")
+            #expect(try await spool.retire(deliveredBefore: .maximum) == 10_000)
+            try await expectSoundBooks(spool, route)
+        }
+    }
+
     @Test func `pages of removed rows are used again`() async throws {
         try await withTemporarySpool { spool in
             var sizes: [Int] = []

@@ -16,6 +16,9 @@ struct ShipWork: Sendable {
     /// Scope for tables and rows; questions need it too (protocol facts: C.1).
     static let scopes = ["https://www.googleapis.com/auth/bigquery"]
 
+    /// How often rows whose time is over are removed, where they are kept for hours or days.
+    private static let retentionInterval: Duration = .seconds(600)
+
     /// What the shipper is told, from the configuration and the flags of one command.
     func configuration(_ adjust: (inout ShipConfiguration) -> Void) -> ShipConfiguration {
         let destination = environment.configuration.destination
@@ -59,14 +62,36 @@ struct ShipWork: Sendable {
             })
     }
 
-    /// Holds the lock while the shipper runs; retention before and after.
+    /// Holds the lock while the shipper runs; retention before, after and, however long that is, meanwhile.
     func run(_ shipper: Shipper) async throws -> ShipReport {
         let lock = try store.lockShipper(holder: environment.holder("ship"))
         defer { withExtendedLifetime(lock) {} }
         try await applyRetention()
-        let summary = try await shipper.run()
+        let summary = try await withThrowingTaskGroup(of: ShipSummary?.self) { group in
+            group.addTask { try await shipper.run() }
+            group.addTask {
+                try await keepApplyingRetention()
+                return nil
+            }
+            while let ended = try await group.next() {
+                // Retention ends before the shipper only when the command is interrupted.
+                guard let summary = ended else { continue }
+                group.cancelAll()
+                return summary
+            }
+            throw CancellationError()
+        }
         try await applyRetention()
         return ShipReport(summary: summary)
+    }
+
+    /// Until the task is cancelled.
+    private func keepApplyingRetention() async throws {
+        let pause = max(.seconds(1), min(environment.configuration.spool.keepDelivered / 10, Self.retentionInterval))
+        while true {
+            do { try await environment.context.sleep(pause) } catch { return }
+            try await applyRetention()
+        }
     }
 
     func client() async throws -> AuthorizedClient {
