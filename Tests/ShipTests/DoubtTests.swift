@@ -24,6 +24,44 @@ struct DoubtTests {
         }
     }
 
+    @Test func `thirty seconds after the first unknown attempt BigQuery is asked, however many followed`() async throws
+    {
+        let time = TestClock()
+        // De-duplication ends a second later: a row sent again after that would be there twice.
+        try await withBench({
+            $0.dedupeWindow = .seconds(31)
+            $0.clock = { time.now().microseconds }
+        }) { bench in
+            try await bench.spool(count: 3)
+            try await bench.shipSettled()
+            try await bench.spool(count: 50, from: 100)
+            try bench.sandbox.state.setFaults("status=500,when=after,on=insertAll")
+            bench.sandbox.state.clearRequests()
+            var configuration = bench.configuration()
+            configuration.retry.first = .seconds(4)
+            configuration.retry.maximum = .seconds(4)
+            configuration.patience = .seconds(3600)
+            let shipper = bench.shipper(configuration)
+            let run = Task { try await shipper.run() }
+            // Both clocks run fast, but stand while a request is under way.
+            let isDone = try await eventually(within: .seconds(60)) {
+                let ledger = try await bench.ledger()
+                guard ledger.sending == 0, bench.sandbox.state.requestsInFlight == 0 else { return false }
+                for clock in [bench.clock, time] { clock.advance(by: .milliseconds(200)) }
+                return ledger.delivered == 53
+            }
+            #expect(isDone)
+            if !isDone { run.cancel() }
+            _ = try await run.value
+            let calls = bench.sandbox.state.requests.filter { [.insertAll, .query].contains($0.operation) }
+            let sends = calls.filter { $0.operation == .insertAll }
+            #expect(sends.count > 2, "sent again while that was safe")
+            #expect((sends.last?.time ?? 0) - (sends.first?.time ?? 0) < 31_000_000)
+            #expect(calls.last?.operation == .query)
+            #expect(try bench.ids().count == 53)
+        }
+    }
+
     @Test func `a resend has the same body, byte for byte`() async throws {
         try await withBench({ $0.recordsBodies = true }) { bench in
             try await bench.spool(count: 3)
@@ -77,13 +115,17 @@ struct DoubtTests {
             try await bench.spool(count: 3)
             try await bench.shipSettled()
             try await bench.spool(count: 100, from: 100)
-            // As a kill after the commit and before the answer was settled leaves it; the rows did arrive.
+            // As a kill after the commit and before the answer was settled leaves it; the rows of the first request did arrive.
             let route = try #require(try await bench.spool.routes().first)
             let first = try await bench.spool.beginAll(of: route, size: 60)
             #expect(first.count == 2)
             #expect(try await bench.ledger().sending == 100)
+            try await bench.insertBehind { (100..<160).contains($0) }
+            bench.sandbox.state.clearRequests()
             let summary = try await bench.ship()
             #expect(summary.status == .drained)
+            let calls = bench.sandbox.state.requests.map(\.operation).filter { [.insertAll, .query].contains($0) }
+            #expect(calls == [.query, .insertAll])
             #expect(try await bench.ledger().delivered == 103)
             #expect(try bench.ids().count == 103)
         }

@@ -94,6 +94,14 @@ package struct EtlctlProcess: Sendable {
 
         package func send(_ signal: Int32) { kill(process, signal) }
 
+        /// Whether a signal was sent and not taken yet.
+        package func hasPending(_ signal: Int32) -> Bool {
+            let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("ShdPnd:") }
+            let mask = line.flatMap { UInt64($0.dropFirst(7).drop { $0 == "\t" }, radix: 16) } ?? 0
+            return mask & (1 << UInt64(signal - 1)) != 0
+        }
+
         /// Waits for its end as `wait` does, and tells how much memory it had at its peak (resident, in bytes). Looks every 5 ms: what `wait4`
         /// would tell counts the parent's memory too, in which a spawned process begins.
         package func waitMeasuringMemory() async -> (outcome: Outcome, peakMemory: Int) {
