@@ -96,4 +96,35 @@ import Testing
             #expect(entry?["retired"]?.intValue == 500)
         }
     }
+
+    @Test func `a spool file that was cut is named, and what is left of it arrives`() async throws {
+        try await withLines { lines in
+            let all = try lines.write(3000, bytes: 300)
+            #expect(try await lines.program.run("extract").code == 0)
+            let whole = try size(lines.spoolPath)
+            #expect(whole > 1_000_000, "the rows are in the file, not in the log")
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: lines.spoolPath))
+            try handle.truncate(atOffset: UInt64(whole * 2 / 3))
+            try handle.close()
+
+            let verified = try await lines.program.run("spool", "verify", "--json")
+            #expect(verified.code == 74)
+            #expect(try verified.json()["error"]?["code"] == "spool")
+            let ranges = try verified.json()["rows"]?.arrayValue ?? []
+            #expect(!ranges.isEmpty && ranges.allSatisfy { $0["stream"] == "lines" }, "\(verified.output)")
+            let named: Int64 = ranges.reduce(0) {
+                $0 + ($1["last_row"]?.intValue ?? 0) - ($1["first_row"]?.intValue ?? 0) + 1
+            }
+            let quarantined = try await lines.program.run("spool", "verify", "--quarantine", "--json")
+            #expect(quarantined.code == 0, "\(quarantined.diagnostics)")
+            #expect(try quarantined.json()["rejected"]?.intValue == named)
+            #expect(try await lines.program.run("spool", "verify").code == 0)
+
+            let shipped = try await lines.program.run("ship", "--settle", "0s")
+            #expect(shipped.code == 0, "\(shipped.diagnostics)")
+            let arrived = try lines.sandbox.state.rowCount(of: "p.d.lines")
+            #expect(named > 0 && arrived == all.count - Int(named) && arrived > all.count / 3, "\(arrived), \(named)")
+            #expect(try await lines.program.run("audit").code == 0)
+        }
+    }
 }
