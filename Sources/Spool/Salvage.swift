@@ -55,8 +55,19 @@ struct Salvage {
     private func copy(_ table: String, key: String) throws -> [ClosedRange<Int64>] {
         let columns = [key] + (try self.columns(of: table)).filter { $0 != key }
         let inserter = try RawInserter(table, columns: columns, in: target)
-        return try DamagedTable(table, key: key, in: source)
-            .scan(columns.joined(separator: ", "), in: 0...Int64.max) { try inserter.insert($0.statement) }
+        let damaged = DamagedTable(table, key: key, in: source)
+        return try ranges(of: key).flatMap { range in
+            try damaged.scan(columns.joined(separator: ", "), in: range) { try inserter.insert($0.statement) }
+        }
+    }
+
+    /// What to read in one go. Rows are read route by route: a misplaced page of one does not hide those of the others.
+    private func ranges(of key: String) throws -> [ClosedRange<Int64>] {
+        guard key == "row_id" else { return [0...Int64.max] }
+        let starts = try Int64.fetchAll(
+            target, sql: "SELECT route << 40 FROM routes WHERE route BETWEEN 1 AND 8388607 ORDER BY 1")
+        let ends = starts.map { $0 - 1 } + [Int64.max]
+        return zip([0] + starts, ends).map { $0...$1 }
     }
 
     private func copyFromBothEnds(_ table: String, key: String) throws {

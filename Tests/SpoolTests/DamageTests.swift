@@ -111,10 +111,11 @@ import Testing
     private enum Harm: String, CaseIterable { case garbage, zeroes, flippedBits, truncated, shuffled }
 
     /// `SPOOL_DAMAGE_SEEDS=0-999` tries others.
-    private static var seeds: ClosedRange<UInt64> {
+    private static var seeds: [UInt64] {
         let ends = (ProcessInfo.processInfo.environment["SPOOL_DAMAGE_SEEDS"] ?? "").split(separator: "-")
             .compactMap { UInt64($0) }
-        return ends.count == 2 ? ends[0]...ends[1] : 0...39
+        // The last one hid a stream's rows behind a misplaced page of another's.
+        return ends.count == 2 ? Array(ends[0]...ends[1]) : Array(0...39) + [89]
     }
 
     /// Whatever happens to the pages of a spool: either it can't be read at all, or after quarantine its books are sound, every row that can
@@ -145,7 +146,10 @@ import Testing
         var bytes = random
         try change(path) { data in
             switch harm {
-            case .truncated: data.removeLast(data.count - max(chosen[0], pages / 2) * size)
+            case .truncated:
+                // Also in the middle of a page, whose rows at its end are lost then.
+                let rest = bytes.isOnce(of: 2) ? size / 2 : 0
+                data.removeLast(data.count - max(chosen[0], pages / 2) * size - rest)
             case .shuffled:
                 let last = data.subdata(in: (pages - 1) * size..<pages * size)
                 data.replaceSubrange(chosen[0] * size..<(chosen[0] + 1) * size, with: last)
@@ -191,6 +195,11 @@ import Testing
         #expect(try await spool.ledger().map(\.spooled) == [180, 180], comment)
         let records = try await spool.records()
         let aside = try await spool.read { Set(try Int64.fetchAll($0, sql: "SELECT row_id FROM quarantined_rows")) }
+        let named = result.damage.rows.map { $0.first.rawValue...$0.last.rawValue }
+        let unnamed = aside.filter { row in !named.contains { $0.contains(row) } }
+        // A file whose list of columns is a page of rows has each row intact, and none that can be sent.
+        let hasColumns = !result.damage.file.contains { $0.contains("shapes.definition") }
+        #expect(unnamed.isEmpty || !hasColumns, "\(comment): \(result)")
         for record in records {
             guard let old = before[record.row.rawValue] else {
                 Issue.record("\(comment): row \(record.row.rawValue) came from nowhere")
