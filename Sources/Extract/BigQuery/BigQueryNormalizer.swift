@@ -20,7 +20,7 @@ final class BigQueryNormalizer {
     private let keyPlaces: [Int]
     private let watermarkPlace: Int?
     private let nestedType: ValueType
-    private let compactor = JSONCompactor()
+    private let compactor = CompactJSON()
     private let decoded = ByteBuffer(capacity: 1 << 12)
     private let nested = ByteBuffer(capacity: 1 << 12)
     /// Members of a record before they are sorted, one buffer for each level.

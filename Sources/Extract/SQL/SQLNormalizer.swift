@@ -9,7 +9,7 @@ internal import JSONBytes
 /// Not `Sendable`: its memory is used again for every value.
 final class SQLNormalizer {
     private let nestedType: ValueType
-    private let compactor = JSONCompactor()
+    private let compactor = CompactJSON()
     private let nested = ByteBuffer(capacity: 1 << 12)
     private let decoded = ByteBuffer(capacity: 1 << 12)
     /// Unescaped elements, one buffer for each level of nesting.

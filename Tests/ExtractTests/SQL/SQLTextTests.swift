@@ -18,7 +18,7 @@ import Testing
     ])
     func `JSON is compacted, sorted, the last of repeated keys kept`(source: String, expected: String) throws {
         let target = ByteBuffer()
-        try Array(source.utf8).withUnsafeBytes { try JSONCompactor().append($0, to: target) }
+        try Array(source.utf8).withUnsafeBytes { try CompactJSON().append($0, to: target) }
         #expect(target.string == expected)
     }
 
@@ -27,7 +27,7 @@ import Testing
         let target = ByteBuffer()
         target.append("x")
         #expect(throws: JSONSyntaxError.self) {
-            try Array(source.utf8).withUnsafeBytes { try JSONCompactor().append($0, to: target) }
+            try Array(source.utf8).withUnsafeBytes { try CompactJSON().append($0, to: target) }
         }
         #expect(target.string == "x")
     }
@@ -47,7 +47,7 @@ import Testing
                     .joined(separator: ",") + "}"
             }
         }
-        let compactor = JSONCompactor()
+        let compactor = CompactJSON()
         for _ in 0..<200 {
             let source = value(0)
             let (once, twice) = (ByteBuffer(), ByteBuffer())

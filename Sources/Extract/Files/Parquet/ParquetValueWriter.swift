@@ -216,11 +216,8 @@ final class ParquetValueWriter {
 
     private func writeJSON(_ text: UnsafeRawBufferPointer, to target: ByteBuffer, isNested: Bool) -> ValueType {
         scratch.removeAll()
-        guard let start = text.baseAddress else { return writeText(text, to: target) }
-        var reader = JSONReader(start.assumingMemoryBound(to: UInt8.self), count: text.count)
         do {
-            try compact.write(&reader, to: scratch)
-            try reader.finish()
+            try compact.append(text, to: scratch)
         } catch {
             // What calls itself JSON and is none is text.
             return writeText(text, to: target)
