@@ -116,8 +116,11 @@ extension Engine {
         guard let job = state.withLock({ $0.jobs[id] }), job.project == call.route.project else {
             throw APIError(404, "notFound", "Not found: Job \(call.route.project):\(id)")
         }
-        if let location = call.request.query["location"], location.uppercased() != job.location {
-            throw APIError(404, "notFound", "Not found: Job \(call.route.project):\(location).\(id)")
+        let location = call.request.query["location"]?.uppercased()
+        // "You must specify the location ... for: a location that is not in the us or the eu multi-regional location" (jobs reference pages).
+        guard location == job.location || (location == nil && ["US", "EU"].contains(job.location)) else {
+            throw APIError(
+                404, "notFound", "Not found: Job \(call.route.project):\(location.map { "\($0)." } ?? "")\(id)")
         }
         return job
     }
