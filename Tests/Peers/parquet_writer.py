@@ -116,6 +116,9 @@ def variants(names):
     for version in ("1.0", "2.0"):
         yield f"encodings-{version}", {"use_dictionary": False, "column_encoding": delta, "data_page_version": version,
                                        "data_page_size": 700, "write_batch_size": 64, "compression": "zstd"}
+        # For damage that no codec notices.
+        yield f"bare-{version}", {"use_dictionary": False, "column_encoding": delta, "data_page_version": version,
+                                  "data_page_size": 700, "write_batch_size": 64, "compression": "none"}
     yield "legacy", {"version": "1.0", "compression": "snappy", "use_compliant_nested_type": False}
     yield "checksums", {"write_page_checksum": True, "write_page_index": True}
     yield "decimals", {"store_decimal_as_integer": True}

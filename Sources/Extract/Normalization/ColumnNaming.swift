@@ -32,13 +32,41 @@ package enum ColumnNaming {
 
     /// `base`, or `base_2`, `base_3` ... until `isTaken` (asked with the lower-case name) is false.
     package static func unique(_ base: String, isTaken: (String) -> Bool) -> String {
-        guard isTaken(base.lowercased()) else { return base }
-        var number = 2
+        var number = 1
+        return unique(base, from: &number, isTaken: isTaken)
+    }
+
+    /// - Parameter number: the first to try, 1 for `base` itself; then that of the name returned.
+    static func unique(_ base: String, from number: inout Int, isTaken: (String) -> Bool) -> String {
+        if number < 2 {
+            guard isTaken(base.lowercased()) else { return base }
+            number = 2
+        }
         while true {
             let suffix = "_\(number)"
             let candidate = base.prefix(maximumLength - suffix.count) + suffix
             if !isTaken(candidate.lowercased()) { return String(candidate) }
             number += 1
         }
+    }
+}
+
+/// Names that are taken, compared without regard to case. Names are never given back, so that many equal wishes cost no more than many
+/// different ones.
+struct TakenNames {
+    private var names: Set<String>
+    /// The number that each wish came to.
+    private var numbers: [String: Int] = [:]
+
+    init(_ names: some Sequence<String>) { self.names = Set(names.map { $0.lowercased() }) }
+
+    mutating func insert(_ name: String) { names.insert(name.lowercased()) }
+
+    /// The wish, or the wish with the lowest number that is free. It is not taken yet.
+    mutating func unique(_ wish: String) -> String {
+        var number = numbers[wish] ?? 1
+        let name = ColumnNaming.unique(wish, from: &number) { names.contains($0) }
+        if number > 1 { numbers[wish] = number }
+        return name
     }
 }

@@ -27,10 +27,10 @@ final class FieldTable {
     private let openings = ByteBuffer(capacity: 1 << 10)
     private var buckets: [Int32]
     private var unnamed: [Int32] = []
-    /// Names before `rename`, in lower case: what `rename` goes by.
-    private var takenBases: Set<String>
-    /// Final names, in lower case.
-    private var taken: Set<String>
+    /// Names before `rename`: what `rename` goes by.
+    private var takenBases: TakenNames
+    /// Final names.
+    private var taken: TakenNames
     private let selection: FieldSelection
     private let renames: [String: String]
     private(set) var newColumns: [ColumnName] = []
@@ -40,19 +40,19 @@ final class FieldTable {
     ///   - metadataNames: final names of the metadata columns; no field may take one.
     init(known: [ColumnName], selection: FieldSelection, renames: [String: String], metadataNames: [String]) {
         buckets = [Int32](repeating: -1, count: 256)
-        takenBases = Set(MetadataColumn.allCases.map(\.rawValue))
-        taken = Set(metadataNames.map { $0.lowercased() })
+        takenBases = TakenNames(MetadataColumn.allCases.map(\.rawValue))
+        taken = TakenNames(metadataNames)
         self.selection = selection
         self.renames = renames
         let known = known.sorted { $0.field.utf8.lexicographicallyPrecedes($1.field.utf8) }
         for name in known {
             add(Array(name.field.utf8))
-            takenBases.insert(name.base.lowercased())
+            takenBases.insert(name.base)
         }
         // First whoever keeps the final name, so that no name changes its meaning; then those that `rename` moves.
         for keeps in [true, false] {
             for (index, name) in known.enumerated() where keepsColumn(name) == keeps {
-                give(field: index, ColumnNaming.unique(keeps ? name.column : wanted(name.base)) { taken.contains($0) })
+                give(field: index, taken.unique(keeps ? name.column : wanted(name.base)))
                 if fields[index].column != name.column {
                     newColumns.append(ColumnName(field: name.field, base: name.base, column: fields[index].column))
                 }
@@ -108,9 +108,9 @@ final class FieldTable {
         for number in order {
             let index = Int(number)
             let field = String(decoding: fields[index].name, as: UTF8.self)
-            let base = ColumnNaming.unique(ColumnNaming.sanitized(field)) { takenBases.contains($0) }
-            takenBases.insert(base.lowercased())
-            give(field: index, ColumnNaming.unique(wanted(base)) { taken.contains($0) })
+            let base = takenBases.unique(ColumnNaming.sanitized(field))
+            takenBases.insert(base)
+            give(field: index, taken.unique(wanted(base)))
             newColumns.append(ColumnName(field: field, base: base, column: fields[index].column))
         }
         unnamed.removeAll { !fields[Int($0)].column.isEmpty }
@@ -156,7 +156,7 @@ final class FieldTable {
     }
 
     private func give(field index: Int, _ column: String) {
-        taken.insert(column.lowercased())
+        taken.insert(column)
         fields[index].column = column
         let start = openings.count
         openings.append(UInt8(ascii: ","))

@@ -36,11 +36,12 @@ struct MemoryStore: ObjectStore {
 enum ParquetFixture {
     /// Reads the rows of a file without a run around; returns how many.
     @discardableResult
-    static func read(_ bytes: [UInt8], atMost most: Int) async throws -> Int {
+    static func read(_ bytes: [UInt8], atMost most: Int = .max, memory: Int = PageMemory.most) async throws -> Int {
         let page = PageFixture().page
         let row = FileRow(page: page, key: [])
         let file = ParquetBytes(
-            MemoryStore(bytes: bytes), StoredObject(name: "object", size: Int64(bytes.count), version: "1"))
+            MemoryStore(bytes: bytes), StoredObject(name: "object", size: Int64(bytes.count), version: "1"),
+            memory: PageMemory(most: memory))
         let metadata = try ParquetMetadata(try await file.footer())
         let nodes = try ParquetSchemaBuilder.columns(metadata.schema).map { node in
             var name = node.name

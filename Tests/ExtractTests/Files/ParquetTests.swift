@@ -93,22 +93,28 @@ struct ParquetTests {
         }
     }
 
-    @Test(.needsPython, arguments: ["codec-none", "pages-2.0", "encodings-1.0"])
+    @Test(.needsPython, arguments: ["codec-none", "pages-2.0", "bare-1.0", "bare-2.0"])
     func `a damaged file is named and never harms`(form: String) async throws {
         try await withTemporaryFolder { folder in
             _ = try await PythonPeer.run("parquet_writer", arguments: [folder])
             let original = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(form).parquet")))
             var random = SeededRandom(seed: 20_251_125)
             var broken = 0
-            for round in 0..<60 {
+            for round in 0..<80 {
                 var bytes = original
-                switch round % 3 {
+                switch round % 4 {
                 case 0: bytes.removeSubrange(Int.random(in: 0..<bytes.count, using: &random)...)
                 case 1:
                     // The footer, where the lengths are.
                     for _ in 0..<3 {
                         let at = Int.random(in: bytes.count - 6000..<bytes.count - 8, using: &random)
                         bytes[at] = UInt8.random(in: 0...255, using: &random)
+                    }
+                case 2:
+                    // Levels, widths and lengths at their ends.
+                    for _ in 0..<6 {
+                        let at = Int.random(in: 4..<bytes.count - 6000, using: &random)
+                        bytes[at] = [0, 0x7F, 0x80, 0xFF].randomElement(using: &random) ?? 0
                     }
                 default:
                     for _ in 0..<20 {

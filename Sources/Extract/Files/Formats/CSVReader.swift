@@ -10,6 +10,8 @@ internal import JSONBytes
 final class CSVReader: TextRecordReader {
     /// A record may not be longer: a quote that is never closed must not take the rest of the object into memory.
     static let maximumRecord = 16 << 20
+    /// Ten times what a table of BigQuery may have: with more, each row takes longer than it is worth.
+    static let maximumColumns = 100_000
 
     private let options: CSVOptions
     private let nulls: [[UInt8]]
@@ -59,6 +61,10 @@ final class CSVReader: TextRecordReader {
             case .blank: continue
             case .bad(let bad): throw BrokenObject(reason: "the header, line \(bad.line), can't be read: \(bad.reason)")
             case .record:
+                guard cells.count <= Self.maximumColumns else {
+                    throw BrokenObject(
+                        reason: "its header names \(cells.count) columns; the most is \(Self.maximumColumns)")
+                }
                 columnNames = names()
                 columns = columnNames.map { number(of: $0, row) }
             }
@@ -175,14 +181,16 @@ final class CSVReader: TextRecordReader {
         var taken: Set<String> = []
         let plain = cells.map { String(decoding: text($0), as: UTF8.self) }
         let given = Set(plain)
+        var numbers: [String: Int] = [:]
         return plain.map { name in
-            var candidate = name
-            var number = 1
+            var number = numbers[name] ?? 1
+            var candidate = number > 1 ? "\(name)_\(number)" : name
             while taken.contains(candidate) || (number > 1 && given.contains(candidate)) {
                 number += 1
                 candidate = "\(name)_\(number)"
             }
             taken.insert(candidate)
+            if number > 1 { numbers[name] = number }
             return candidate
         }
     }
@@ -194,7 +202,7 @@ final class CSVReader: TextRecordReader {
 
     private func column(_ index: Int, _ row: FileRow) -> Int? {
         if let columns, index < columns.count { return columns[index] }
-        guard !options.hasHeader else { return nil }
+        guard !options.hasHeader, index < Self.maximumColumns else { return nil }
         let field = number(of: "c\(index + 1)", row)
         columns?.append(field)
         return field

@@ -8,6 +8,8 @@ internal import JSONBytes
 final class JSONLinesReader: TextRecordReader {
     /// No row is near this size; a longer line is another kind of file.
     static let maximumLine = 32 << 20
+    /// Ten times what a table of BigQuery may have. Each takes memory as long as the stream is read.
+    static let maximumFields = 100_000
 
     private let buffer = ByteBuffer(capacity: 1 << 16)
     private let nested = ByteBuffer(capacity: 1 << 12)
@@ -23,6 +25,7 @@ final class JSONLinesReader: TextRecordReader {
     /// Which record met each field last; a field met twice in one record is looked at again.
     private var metBy: [Int] = []
     private var serial = 0
+    private var hasTooManyFields = false
 
     init(nestsAsJSON: Bool) {
         nestedType = nestsAsJSON ? .json : .jsonText
@@ -60,7 +63,12 @@ final class JSONLinesReader: TextRecordReader {
             if place.line == 1, end - start >= 3, buffer.bytes(start..<start + 3).elementsEqual([0xEF, 0xBB, 0xBF]) {
                 lineStart += 3
             }
-            if let item = read(lineStart..<end, into: row) { return item }
+            let item = read(lineStart..<end, into: row)
+            guard !hasTooManyFields else {
+                throw BrokenObject(
+                    reason: "up to line \(place.line) it has more than \(Self.maximumFields) different members")
+            }
+            if let item { return item }
         }
     }
 
@@ -149,6 +157,10 @@ final class JSONLinesReader: TextRecordReader {
                 field = row.page.fields.number(of: decoded.bytes)
             }
             while metBy.count <= field { metBy.append(0) }
+            if field >= Self.maximumFields {
+                hasTooManyFields = true
+                return true
+            }
             if metBy[field] == serial { isPlain = false }
             metBy[field] = serial
             guard row.wants(field), only?.contains(at) ?? true else {

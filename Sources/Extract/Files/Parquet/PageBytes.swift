@@ -1,22 +1,50 @@
+/// Counts the memory of all pages of a file that are held at once, and bounds it: a few bytes may claim to be a large page in every column.
+///
+/// Not `Sendable`: the one read of a file owns it.
+final class PageMemory {
+    /// A thousand columns with pages of 1 MiB, which is what writers make.
+    static let most = 1 << 30
+
+    private let most: Int
+    private var held = 0
+
+    init(most: Int = PageMemory.most) { self.most = most }
+
+    fileprivate func take(_ count: Int) throws {
+        guard count <= most - held else {
+            throw BrokenObject(reason: "its pages take more than \(most >> 20) MiB at once")
+        }
+        held += count
+    }
+
+    fileprivate func give(_ count: Int) { held -= count }
+}
+
 /// The bytes of one page, read only inside their bounds.
 final class PageBytes {
     // Owned: allocated in init, freed in deinit, lent only as checked loads and to what runs before they return.
     private let base: UnsafeMutableRawPointer
     let count: Int
+    private let memory: PageMemory
 
     /// - Parameter fill: writes the bytes; it must fill all of them.
-    init(count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
+    init(count: Int, in memory: PageMemory, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
+        try memory.take(count)
+        self.memory = memory
         base = UnsafeMutableRawPointer.allocate(byteCount: max(count, 8), alignment: 8)
         self.count = count
         // Where it throws, all properties are set: deinit frees the memory.
         try fill(UnsafeMutableRawBufferPointer(start: base, count: count))
     }
 
-    convenience init(_ bytes: ArraySlice<UInt8>) throws {
-        try self.init(count: bytes.count) { $0.copyBytes(from: bytes) }
+    convenience init(_ bytes: ArraySlice<UInt8>, in memory: PageMemory) throws {
+        try self.init(count: bytes.count, in: memory) { $0.copyBytes(from: bytes) }
     }
 
-    deinit { base.deallocate() }
+    deinit {
+        base.deallocate()
+        memory.give(count)
+    }
 
     @inline(__always)
     func load<Value: BitwiseCopyable>(_ type: Value.Type, at offset: Int) throws -> Value {

@@ -15,16 +15,19 @@ enum PageCodec {
 
     /// - Parameters:
     ///   - levels: bytes at the front that are not compressed (pages v2).
-    static func unpack(_ bytes: ArraySlice<UInt8>, codec: Int, size: Int, levels: Int = 0) throws -> PageBytes {
+    ///   - memory: where the page is counted.
+    static func unpack(
+        _ bytes: ArraySlice<UInt8>, codec: Int, size: Int, levels: Int = 0, in memory: PageMemory
+    ) throws -> PageBytes {
         guard size >= 0, size <= maximumSize else {
             throw BrokenObject(reason: "a page claims to unpack to \(size) bytes; the most is \(maximumSize >> 20) MiB")
         }
         guard codec != 0 else {
             guard bytes.count == size else { throw wrongSize }
-            return try PageBytes(bytes)
+            return try PageBytes(bytes, in: memory)
         }
         guard levels >= 0, levels <= bytes.count, levels <= size else { throw PageBytes.cutOff }
-        return try PageBytes(count: size) { target in
+        return try PageBytes(count: size, in: memory) { target in
             target.copyBytes(from: bytes.prefix(levels))
             let rest = UnsafeMutableRawBufferPointer(rebasing: target[levels...])
             guard !rest.isEmpty else { return }

@@ -7,21 +7,24 @@ final class ParquetBytes {
     private let store: any ObjectStore
     private let object: StoredObject
     let size: Int64
+    /// Of all its columns' pages.
+    let memory: PageMemory
     /// Bytes fetched at once; smaller where many columns are read side by side.
     var windowSize = 1 << 20
 
     private var window: [UInt8] = []
     private var windowStart: Int64 = 0
 
-    init(_ store: any ObjectStore, _ object: StoredObject) {
+    init(_ store: any ObjectStore, _ object: StoredObject, memory: PageMemory = PageMemory()) {
         self.store = store
         self.object = object
+        self.memory = memory
         size = object.size
     }
 
     /// The same object with a window of its own.
     func another() -> ParquetBytes {
-        let copy = ParquetBytes(store, object)
+        let copy = ParquetBytes(store, object, memory: memory)
         copy.windowSize = windowSize
         return copy
     }
@@ -59,9 +62,14 @@ final class ParquetBytes {
                 guard header.compressedSize >= 0, Int64(header.compressedSize) <= end - start else {
                     throw BrokenObject(reason: "a page of column \(column) reaches beyond its column")
                 }
+                guard header.compressedSize <= PageCodec.maximumSize else {
+                    throw BrokenObject(reason: "a page of column \(column) has \(header.compressedSize) bytes")
+                }
                 let body = try await self.bytes(at: start, atLeast: header.compressedSize, end: end)
                 guard body.window.count - body.start >= header.compressedSize else { throw PageBytes.cutOff }
                 offset = start + Int64(header.compressedSize)
+                // Nothing but such a page is in its window, and columns may be many.
+                if header.compressedSize > windowSize { window = [] }
                 return (header, body.window[body.start..<body.start + header.compressedSize])
             } catch is ThriftReader.EndOfBytes {
                 guard Int64(wanted) < end - offset, wanted < Self.maximumHeader else {

@@ -6,7 +6,10 @@ final class ParquetColumn {
     let leaf: ParquetLeaf
     private let chunk: ParquetMetadata.ColumnChunk
     private let file: ParquetBytes
+    /// Pages held; those before `current` were taken to their ends.
     private var pages: [Page] = []
+    private var current = 0
+    private var bytesHeld = 0
     private var dictionary: ParquetDictionary?
     private var offset: Int64
     private let end: Int64
@@ -67,7 +70,8 @@ final class ParquetColumn {
                 guard dictionary == nil else {
                     throw BrokenObject(reason: "column \(leaf.name) has two dictionaries")
                 }
-                let page = try PageCodec.unpack(body, codec: chunk.codec, size: header.uncompressedSize)
+                let page = try PageCodec.unpack(
+                    body, codec: chunk.codec, size: header.uncompressedSize, in: file.memory)
                 dictionary = try ParquetDictionary(page, type: leaf.type, length: leaf.length, count: header.values)
             case ParquetPageHeader.data: return try add(try dataPage(header, body))
             case ParquetPageHeader.dataV2: return try add(try dataPageV2(header, body))
@@ -81,16 +85,20 @@ final class ParquetColumn {
         guard page.left >= 0, page.left <= chunk.values - valuesLoaded else {
             throw BrokenObject(reason: "column \(leaf.name) has more values than its row group says")
         }
+        // There may be any number of empty ones.
+        guard page.left > 0 else { return }
         valuesLoaded += page.left
         rowsHeld += try page.repetitions?.zeros(in: page.left) ?? page.left
         pages.append(page)
-        guard pages.reduce(0, { $0 + $1.bytes }) <= Self.maximumHeld else {
+        bytesHeld += page.bytes
+        guard bytesHeld <= Self.maximumHeld else {
             throw BrokenObject(reason: "one row takes more than \(Self.maximumHeld >> 20) MiB of column \(leaf.name)")
         }
     }
 
     private func dataPage(_ header: ParquetPageHeader, _ body: ArraySlice<UInt8>) throws -> Page {
-        let bytes = try PageCodec.unpack(body, codec: chunk.codec, size: header.uncompressedSize)
+        let bytes = try PageCodec.unpack(
+            body, codec: chunk.codec, size: header.uncompressedSize, in: file.memory)
         var at = 0
         let repetitions = try levels(
             bytes, &at, maximum: leaf.maximumRepetition, encoding: header.repetitionEncoding, count: header.values)
@@ -129,7 +137,7 @@ final class ParquetColumn {
         let levels = repetition + definition
         let bytes = try PageCodec.unpack(
             body, codec: header.isCompressed ? chunk.codec : 0,
-            size: header.isCompressed ? header.uncompressedSize : body.count, levels: levels)
+            size: header.isCompressed ? header.uncompressedSize : body.count, levels: levels, in: file.memory)
         guard levels <= bytes.count else { throw PageBytes.cutOff }
         let repetitions =
             leaf.maximumRepetition > 0
@@ -163,15 +171,24 @@ final class ParquetColumn {
     @inline(__always)
     func peek() throws -> (definition: Int, repetition: Int)? {
         if hasAhead { return (aheadDefinition, aheadRepetition) }
-        while let first = pages.first, first.left == 0 { pages.removeFirst() }
-        guard !pages.isEmpty else { return nil }
-        aheadRepetition = try pages[0].repetitions?.next() ?? 0
-        aheadDefinition = try pages[0].definitions?.next() ?? 0
+        if current < pages.count, pages[current].left == 0 { dropPage() }
+        guard current < pages.count else { return nil }
+        aheadRepetition = try pages[current].repetitions?.next() ?? 0
+        aheadDefinition = try pages[current].definitions?.next() ?? 0
         guard aheadRepetition <= leaf.maximumRepetition, aheadDefinition <= leaf.maximumDefinition else {
             throw BrokenObject(reason: "column \(leaf.name) holds levels that its schema does not have")
         }
         hasAhead = true
         return (aheadDefinition, aheadRepetition)
+    }
+
+    /// Lets go of the current page. In all O(pages), however many one row has.
+    private func dropPage() {
+        bytesHeld -= pages[current].bytes
+        current += 1
+        guard current * 2 >= pages.count else { return }
+        pages.removeFirst(current)
+        current = 0
     }
 
     /// The entry ahead must be there.
@@ -187,10 +204,10 @@ final class ParquetColumn {
     @inline(__always)
     func take() {
         hasAhead = false
-        pages[0].left -= 1
+        pages[current].left -= 1
         if aheadRepetition == 0 { rowsHeld -= 1 }
     }
 
     /// The values of the page that the entry ahead lies in.
-    var values: PageValues { pages[0].values }
+    var values: PageValues { pages[current].values }
 }

@@ -96,8 +96,11 @@ extension ParquetMetadata {
         do {
             try reader.readStruct { reader, field in
                 switch field.id {
-                case 2: schema = try reader.readList { try SchemaElement(&$0) }
-                case 4: rowGroups = try reader.readList { try RowGroup(&$0) }
+                case 2:
+                    schema = try reader.readList(of: "schema elements", most: Self.maximumElements) {
+                        try SchemaElement(&$0)
+                    }
+                case 4: rowGroups = try reader.readList(of: "row groups", least: 6) { try RowGroup(&$0) }
                 case 8:
                     isEncrypted = true
                     return false
@@ -109,9 +112,6 @@ extension ParquetMetadata {
             throw BrokenObject(reason: "its footer is cut off")
         }
         guard !isEncrypted else { throw BrokenObject(reason: "it is encrypted, which etlctl can't read") }
-        guard schema.count <= Self.maximumElements else {
-            throw BrokenObject(reason: "its schema has more than \(Self.maximumElements) elements")
-        }
     }
 }
 
@@ -224,7 +224,8 @@ extension ParquetMetadata.RowGroup {
     init(_ reader: inout ThriftReader) throws {
         try reader.readStruct { reader, field in
             switch field.id {
-            case 1: columns = try reader.readList { try ParquetMetadata.ColumnChunk(&$0) }
+            case 1:
+                columns = try reader.readList(of: "column chunks", least: 16) { try ParquetMetadata.ColumnChunk(&$0) }
             case 3: rows = try reader.int()
             default: return false
             }
@@ -253,7 +254,7 @@ extension ParquetMetadata.ColumnChunk {
         try reader.readStruct { reader, field in
             switch field.id {
             case 1: type = try ParquetType(checking: try reader.int())
-            case 3: path = try reader.readList { try $0.string() }
+            case 3: path = try reader.readList(of: "names in a path") { try $0.string() }
             case 4: codec = try reader.int()
             case 5: values = try reader.int()
             case 7: compressedSize = try reader.integer()

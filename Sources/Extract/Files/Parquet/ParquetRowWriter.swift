@@ -8,6 +8,9 @@ final class ParquetRowWriter {
         var field: Int
     }
 
+    /// Levels that repeat themselves take no room in a file: what they become must have an end. JSON lines end at half of it.
+    private static let maximumRow = 64 << 20
+
     private let columns: [Column]
     private let writer: ParquetValueWriter
     private let nestedType: ValueType
@@ -27,7 +30,9 @@ final class ParquetRowWriter {
 
     /// Takes one row; all columns must have it ready.
     func write(into row: FileRow) throws {
+        let rowStart = row.values.count
         for column in columns {
+            guard row.values.count - rowStart <= Self.maximumRow else { throw Self.tooLarge }
             for leaf in column.node.leaves where try reader(leaf).entry().repetition != 0 {
                 throw BrokenObject(reason: "column \(leaf.name) begins in the middle of a row")
             }
@@ -61,6 +66,8 @@ final class ParquetRowWriter {
             }
         }
     }
+
+    private static let tooLarge = BrokenObject(reason: "a row of it becomes more than \(maximumRow >> 20) MiB")
 
     private func reader(_ leaf: ParquetLeaf) throws -> ParquetColumn {
         guard leaf.index < readers.count, let reader = readers[leaf.index] else {
@@ -137,6 +144,7 @@ final class ParquetRowWriter {
         guard try isThere(node, from: node.definition + 1) else { return try takeNull(node) }
         var goesOn = true
         while goesOn {
+            guard nested.count <= Self.maximumRow else { throw Self.tooLarge }
             try body()
             goesOn = try continues(node)
         }

@@ -73,6 +73,10 @@ struct ThriftReader {
             if head == 0 { return }
             let delta = Int(head >> 4)
             let id = delta == 0 ? try int() : last + delta
+            // The protocol's field numbers have 16 bits.
+            guard (0...Int(Int16.max)).contains(id) else {
+                throw BrokenObject(reason: "its metadata holds a field of the number \(id)")
+            }
             last = id
             let field = Field(id: id, type: head & 0x0F)
             if try !body(&self, field) { try skip(field.type, depth: depth + 1) }
@@ -88,9 +92,20 @@ struct ThriftReader {
         return (head & 0x0F, Int(count))
     }
 
-    mutating func readList<Element>(_ element: (inout ThriftReader) throws -> Element) throws -> [Element] {
+    /// - Parameters:
+    ///   - least: bytes that an element takes at the least when it holds what it must: a few bytes may not claim to be many elements, which
+    ///     take more memory than bytes.
+    ///   - most: elements that there may be.
+    mutating func readList<Element>(
+        of what: String, least: Int = 1, most: Int = .max, _ element: (inout ThriftReader) throws -> Element
+    ) throws -> [Element] {
         let count = try listHead().count
+        guard count <= most else { throw BrokenObject(reason: "it has more than \(most) \(what)") }
+        guard count <= (bytes.count - at) / least else {
+            throw BrokenObject(reason: "its metadata is too short for \(count) \(what)")
+        }
         var elements: [Element] = []
+        elements.reserveCapacity(count)
         for _ in 0..<count { elements.append(try element(&self)) }
         return elements
     }
@@ -107,25 +122,27 @@ struct ThriftReader {
         case 8: _ = try binary()
         case WireType.list, WireType.set:
             let (type, count) = try listHead()
-            for _ in 0..<count {
-                // Inside of lists a bool takes a byte.
-                if type == WireType.yes || type == WireType.no {
-                    _ = try byte()
-                } else {
-                    try skip(type, depth: depth + 1)
-                }
-            }
+            for _ in 0..<count { try skipElement(type, depth: depth + 1) }
         case WireType.map:
             let count = try varint()
             guard count > 0 else { return }
             guard count <= UInt64(bytes.count - at) else { throw EndOfBytes() }
             let types = try byte()
             for _ in 0..<count {
-                try skip(types >> 4, depth: depth + 1)
-                try skip(types & 0x0F, depth: depth + 1)
+                try skipElement(types >> 4, depth: depth + 1)
+                try skipElement(types & 0x0F, depth: depth + 1)
             }
         case WireType.structure: try readStruct(depth: depth) { _, _ in false }
         default: throw BrokenObject(reason: "its metadata holds a field of the unknown type \(type)")
+        }
+    }
+
+    /// Inside of lists and maps a bool takes a byte, so that every element takes one.
+    private mutating func skipElement(_ type: UInt8, depth: Int) throws {
+        if type == WireType.yes || type == WireType.no {
+            _ = try byte()
+        } else {
+            try skip(type, depth: depth)
         }
     }
 }
