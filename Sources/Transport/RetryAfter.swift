@@ -11,9 +11,11 @@ extension HTTPHeaders {
             return seconds < 0 ? nil : .seconds(min(seconds, day))
         }
         guard let then = Self.parseDate(text) else { return nil }
-        let now = self["date"].flatMap(Self.parseDate) ?? Int64(time(nil))
-        return .seconds(min(max(then - now, 0), day))
+        return .seconds(min(max(then - (date ?? Int64(time(nil))), 0), day))
     }
+
+    /// The server's clock, in seconds since 1970; nil without a `Date` that can be read.
+    var date: Int64? { self["date"].flatMap(Self.parseDate) }
 
     /// Seconds since 1970; all three date forms of HTTP.
     private static func parseDate(_ text: String) -> Int64? {

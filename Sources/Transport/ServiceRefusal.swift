@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// A service's answer with a status other than 2xx, in its own words. Never a transport failure.
 package struct ServiceRefusal: Error, Sendable, Equatable, CustomStringConvertible {
     package var status: Int
@@ -5,6 +7,8 @@ package struct ServiceRefusal: Error, Sendable, Equatable, CustomStringConvertib
     package var code: String
     package var message: String
     package var retryAfter: Duration?
+    /// How far this machine's clock is from the service's, where its answer told the time.
+    package var clock: ClockDifference?
 
     package init(status: Int, code: String = "", message: String = "", retryAfter: Duration? = nil) {
         self.status = status
@@ -28,8 +32,9 @@ package struct ServiceRefusal: Error, Sendable, Equatable, CustomStringConvertib
     static let maximumBytes = 256 << 10
 
     /// Reads S3's and Azure's errors: `<Error><Code>..</Code><Message>..</Message></Error>`, or headers where an answer has no body.
-    init(_ response: HTTPStreamedResponse) async throws(HTTPError) {
+    init(_ response: HTTPStreamedResponse, now: Date) async throws(HTTPError) {
         self.init(status: response.status, retryAfter: response.retryAfter)
+        clock = ClockDifference(response.headers, now: now)
         let body: [UInt8]
         do throws(HTTPError) {
             body = try await response.body.collect(maximumBytes: Self.maximumBytes)

@@ -53,7 +53,7 @@ package final class S3Bucket: Sendable {
             let response = try await client.stream(request)
             if response.isSuccess { return response }
             let hint = response.headers["x-amz-bucket-region"]
-            let refusal = try await ServiceRefusal(response)
+            let refusal = try await ServiceRefusal(response, now: now())
             if !hasMoved, let other = Self.otherRegion(refusal, hint: hint), other != region {
                 hasMoved = true
                 self.region.withLock { $0 = other }

@@ -27,6 +27,14 @@ package final class AzureContainer: Sendable {
         self.now = now
     }
 
+    /// When the shared access signature ends, as it says itself; nil without one, or where a policy of the container says it.
+    package var signatureEnd: String? {
+        guard case .sharedAccessSignature(let signature) = credentials else { return nil }
+        return signature.split(separator: "&").first { $0.hasPrefix("se=") }.map {
+            PercentEncoding.decode($0.dropFirst(3))
+        }
+    }
+
     /// Sends a request about the container or one of its blobs.
     ///
     /// - Parameters:
@@ -55,7 +63,7 @@ package final class AzureContainer: Sendable {
             if case .sharedKey(_, let key) = credentials { SharedKey(account: account, key: key).sign(&request) }
             response = try await client.stream(request)
         }
-        guard response.isSuccess else { throw try await ServiceRefusal(response) }
+        guard response.isSuccess else { throw try await ServiceRefusal(response, now: now()) }
         return response
     }
 }

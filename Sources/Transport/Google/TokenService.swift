@@ -39,7 +39,9 @@ struct TokenService: Sendable {
         let what =
             "\(place) answered HTTP \(response.status)" + (text.map { ": \($0)" } ?? Self.contentType(of: response))
         guard !isPassing else { throw .unavailable(reason: what) }
-        throw .refused(principal: principal, reason: what + (hint(error, text ?? "").map { "; \($0)" } ?? ""))
+        var reason = what + (hint(error, text ?? "").map { "; \($0)" } ?? "")
+        if let clock = ClockDifference(response.headers, now: now()), clock.isNotable { reason += "; \(clock)" }
+        throw .refused(principal: principal, reason: reason)
     }
 
     /// The response of any status; a transport failure as `unavailable`.

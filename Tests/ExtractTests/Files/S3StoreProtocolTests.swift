@@ -34,7 +34,7 @@ import Transport
     }
 
     @Test(arguments: [
-        (403, "AccessDenied", ExtractError.Kind.denied), (403, "RequestTimeTooSkewed", .configuration),
+        (403, "AccessDenied", ExtractError.Kind.denied), (403, "RequestTimeTooSkewed", .denied),
         (400, "ExpiredToken", .denied), (403, "InvalidAccessKeyId", .denied), (404, "NoSuchBucket", .configuration),
         (403, "InvalidObjectState", .malformed), (503, "SlowDown", .unavailable), (500, "InternalError", .unavailable),
     ])

@@ -1,15 +1,13 @@
 package import Transport
 
 /// Azure Blob Storage. A version is an ETag.
-package struct AzureBlobStore: ObjectStore {
+package struct AzureBlobStore: RemoteStore {
     package static let kind = "az"
 
-    private let place: StorePlace
+    package let place: StorePlace
     private let container: AzureContainer
     private let anonymousBecause: String?
     private let blobsPerPage: Int
-
-    package var url: String { place.url }
 
     /// The account that a URL such as `az://account/container/folder/` names.
     package static func account(of url: String) throws -> String {
@@ -58,7 +56,7 @@ package struct AzureBlobStore: ObjectStore {
                 let size = properties?["Content-Length"].flatMap({ Int64($0.text) })
             else { throw ExtractError(.unavailable, "listing \(subject) gave a blob without name, length or ETag") }
             guard let name = place.name(of: key) else { continue }
-            listing.objects.append(StoredObject(name: name, size: size, version: tag.filter { $0 != "\"" }))
+            listing.objects.append(StoredObject(name: name, size: size, tag: tag))
         }
         listing.next = answer["NextMarker"].flatMap { $0.text.isEmpty ? nil : $0.text }
         return listing
@@ -71,27 +69,13 @@ package struct AzureBlobStore: ObjectStore {
 
     // MARK: Reading
 
-    package func open(_ object: StoredObject, from offset: Int64) async throws -> ObjectBody {
-        try await RemoteObject.body(of: object, url: url(of: object.name), from: offset) { offset in
-            try await get(object, range: RemoteObject.range(from: offset))
-        }
-    }
-
-    package func read(_ object: StoredObject, range: Range<Int64>) async throws -> [UInt8] {
-        try await RemoteObject.bytes(range, of: object, url: url(of: object.name)) { range in
-            try await get(object, range: range)
-        }
-    }
-
-    private func get(_ object: StoredObject, range: String?) async throws -> HTTPStreamedResponse {
+    package func get(_ object: StoredObject, range: String?) async throws -> HTTPStreamedResponse {
         var headers = [HTTPHeader("If-Match", "\"\(object.version)\""), HTTPHeader("Accept-Encoding", "identity")]
         if let range { headers.append(HTTPHeader("x-ms-range", range)) }
         let subject = url(of: object.name)
         do {
             let response = try await container.stream(blob: place.key(of: object.name), headers: headers)
-            if let tag = response.headers["etag"], tag.filter({ $0 != "\"" }) != object.version {
-                throw ObjectStoreError.changed(url: subject)
-            }
+            guard object.isNamed(by: response.headers) else { throw ObjectStoreError.changed(url: subject) }
             return response
         } catch {
             throw translate(error, subject: subject, object: object)
@@ -102,12 +86,10 @@ package struct AzureBlobStore: ObjectStore {
 
     private func translate(_ error: any Error, subject: String, object: StoredObject?) -> any Error {
         guard let refusal = error as? ServiceRefusal else { return ExtractError.translating(error, reading: subject) }
-        let text = "reading \(subject) failed: \(refusal)"
+        let failure = RemoteRefusal(refusal, reading: subject, anonymousBecause: anonymousBecause)
         switch (refusal.code, refusal.status) {
         case ("ContainerNotFound", _), ("ContainerBeingDeleted", _):
-            return ExtractError(
-                .configuration, "the container \(place.bucket) does not exist (\(refusal))",
-                hint: "check the source's url and endpoint")
+            return failure.missing("the container \(place.bucket)", hint: "check the source's url and endpoint")
         case (_, 412), (_, 416):
             return ObjectStoreError.changed(url: subject)
         case (_, 404) where object != nil:
@@ -117,19 +99,19 @@ package struct AzureBlobStore: ObjectStore {
                 .configuration, "the container \(place.bucket) does not exist, or is not public (\(refusal))",
                 hint: "check the source's url, endpoint and credentials")
         case ("BlobArchived", _), ("BlobBeingRehydrated", _):
-            return ExtractError(.malformed, text, hint: "the blob is archived: rehydrate it, or leave it out")
-        case (_, 401), (_, 403), ("PublicAccessNotPermitted", _):
-            return ExtractError(
-                .denied, text + (anonymousBecause.map { "; there are no credentials: \($0)" } ?? ""),
-                hint:
-                    "the account needs Storage Blob Data Reader, or a signature that may read and list; also check this machine's clock (NTP)"
-            )
-        default:
-            var failure = ExtractError(
-                refusal.isTransient ? .unavailable : .configuration, text,
-                hint: refusal.isTransient ? "run the same command again later: it goes on where it stopped" : nil)
-            failure.retryAfter = refusal.retryAfter
-            return failure
+            return ExtractError(.malformed, failure.text, hint: "the blob is archived: rehydrate it, or leave it out")
+        // Azure has one word for every signature it refuses.
+        case ("AuthenticationFailed", _) where refusal.clock?.breaksSignatures ?? false:
+            return failure.deniedForTime
+        case ("AuthenticationFailed", _), (_, 401):
+            return failure.denied(
+                hint: container.signatureEnd.map {
+                    "check the shared access signature, which holds until \($0): get a new one, then run the same command again"
+                } ?? "check the account's key, or the identity that etlctl runs as, and this machine's clock (NTP)")
+        case (_, 403), ("PublicAccessNotPermitted", _):
+            return failure.denied(
+                hint: "the account needs Storage Blob Data Reader, or a signature that may read and list")
+        default: return failure.other(isTransient: refusal.isTransient)
         }
     }
 }

@@ -2,19 +2,17 @@ internal import JSONBytes
 package import Transport
 
 /// Google Cloud Storage, over its JSON API. A version is an object's generation.
-package struct GoogleCloudStore: ObjectStore {
+package struct GoogleCloudStore: RemoteStore {
     package static let kind = "gs"
 
     package static let scopes = ["https://www.googleapis.com/auth/devstorage.read_only"]
 
-    private let place: StorePlace
+    package let place: StorePlace
     private let http: AuthorizedClient
     /// `https://host/storage/v1/b/bucket/o`.
     private let base: String
     private let anonymousBecause: String?
     private let objectsPerPage: Int
-
-    package var url: String { place.url }
 
     /// - Parameters:
     ///   - url: `gs://bucket/folder/`.
@@ -62,19 +60,7 @@ package struct GoogleCloudStore: ObjectStore {
 
     // MARK: Reading
 
-    package func open(_ object: StoredObject, from offset: Int64) async throws -> ObjectBody {
-        try await RemoteObject.body(of: object, url: url(of: object.name), from: offset) { offset in
-            try await get(object, range: RemoteObject.range(from: offset))
-        }
-    }
-
-    package func read(_ object: StoredObject, range: Range<Int64>) async throws -> [UInt8] {
-        try await RemoteObject.bytes(range, of: object, url: url(of: object.name)) { range in
-            try await get(object, range: range)
-        }
-    }
-
-    private func get(_ object: StoredObject, range: String?) async throws -> HTTPStreamedResponse {
+    package func get(_ object: StoredObject, range: String?) async throws -> HTTPStreamedResponse {
         let subject = url(of: object.name)
         let query = PercentEncoding.query([
             "alt": "media", "generation": object.version, "ifGenerationMatch": object.version,
@@ -144,27 +130,23 @@ package struct GoogleCloudStore: ObjectStore {
             (try? JSONValue(parsing: body))?["error"]?["message"]?.stringValue
             ?? String(decoding: body.prefix(300), as: UTF8.self).split(whereSeparator: \.isNewline).first.map(
                 String.init)
-        let text = "reading \(subject) failed: HTTP \(response.status)" + (words.map { ": \($0)" } ?? "")
+        let failure = RemoteRefusal(
+            status: response.status, message: words, response.headers,
+            clock: ClockDifference(response.headers), reading: subject, anonymousBecause: anonymousBecause)
         switch response.status {
         case 404 where object != nil:
             return ObjectStoreError.gone(url: subject)
-        case 404:
-            return ExtractError(
-                .configuration, "the bucket \(place.bucket) does not exist" + (words.map { " (\($0))" } ?? ""),
-                hint: "check the source's url and endpoint")
+        case 404: return failure.missing("the bucket \(place.bucket)", hint: "check the source's url and endpoint")
         case 412, 416:
             return ObjectStoreError.changed(url: subject)
+        case 401 where http.tokens != nil:
+            return failure.denied(
+                hint:
+                    "a fresh token was refused too: check the source's credentials, or run gcloud auth application-default login"
+            )
         case 401, 403:
-            return ExtractError(
-                .denied, text + (anonymousBecause.map { "; there are no credentials: \($0)" } ?? ""),
-                hint: "give the account the role roles/storage.objectViewer on the bucket")
-        case 408, 429, 500...:
-            var failure = ExtractError(
-                .unavailable, text, hint: "run the same command again later: it goes on where it stopped")
-            failure.retryAfter = response.retryAfter
-            return failure
-        default:
-            return ExtractError(.configuration, text)
+            return failure.denied(hint: "give the account the role roles/storage.objectViewer on the bucket")
+        default: return failure.other(isTransient: [408, 429].contains(response.status) || response.status >= 500)
         }
     }
 }

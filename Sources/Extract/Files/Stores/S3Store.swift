@@ -1,16 +1,14 @@
 package import Transport
 
 /// Amazon S3, or a service that speaks its protocol. A version is an ETag.
-package struct S3Store: ObjectStore {
+package struct S3Store: RemoteStore {
     package static let kind = "s3"
 
-    private let place: StorePlace
+    package let place: StorePlace
     private let bucket: S3Bucket
     /// Why there are no credentials, when reading goes on without any.
     private let anonymousBecause: String?
     private let keysPerPage: Int
-
-    package var url: String { place.url }
 
     /// - Parameters:
     ///   - url: `s3://bucket/folder/`.
@@ -55,7 +53,7 @@ package struct S3Store: ObjectStore {
                 throw ExtractError(.unavailable, "listing \(subject) gave an object without size or ETag: \(key)")
             }
             guard let name = place.name(of: key) else { continue }
-            listing.objects.append(StoredObject(name: name, size: size, version: tag.filter { $0 != "\"" }))
+            listing.objects.append(StoredObject(name: name, size: size, tag: tag))
         }
         if answer["IsTruncated"]?.text == "true" {
             guard let next = answer["NextContinuationToken"]?.text, !next.isEmpty else {
@@ -73,28 +71,13 @@ package struct S3Store: ObjectStore {
 
     // MARK: Reading
 
-    package func open(_ object: StoredObject, from offset: Int64) async throws -> ObjectBody {
-        try await RemoteObject.body(of: object, url: url(of: object.name), from: offset) { offset in
-            try await get(object, range: RemoteObject.range(from: offset))
-        }
-    }
-
-    package func read(_ object: StoredObject, range: Range<Int64>) async throws -> [UInt8] {
-        try await RemoteObject.bytes(range, of: object, url: url(of: object.name)) { range in
-            try await get(object, range: range)
-        }
-    }
-
-    private func get(_ object: StoredObject, range: String?) async throws -> HTTPStreamedResponse {
+    package func get(_ object: StoredObject, range: String?) async throws -> HTTPStreamedResponse {
         var headers = [HTTPHeader("If-Match", "\"\(object.version)\""), HTTPHeader("Accept-Encoding", "identity")]
         if let range { headers.append(HTTPHeader("Range", range)) }
         let subject = url(of: object.name)
         do {
             let response = try await bucket.stream(key: place.key(of: object.name), headers: headers)
-            // A service that does not look at If-Match.
-            if let tag = response.headers["etag"], tag.filter({ $0 != "\"" }) != object.version {
-                throw ObjectStoreError.changed(url: subject)
-            }
+            guard object.isNamed(by: response.headers) else { throw ObjectStoreError.changed(url: subject) }
             return response
         } catch {
             throw translate(error, subject: subject, object: object)
@@ -105,12 +88,11 @@ package struct S3Store: ObjectStore {
 
     private func translate(_ error: any Error, subject: String, object: StoredObject?) -> any Error {
         guard let refusal = error as? ServiceRefusal else { return ExtractError.translating(error, reading: subject) }
-        let text = "reading \(subject) failed: \(refusal)"
+        let failure = RemoteRefusal(refusal, reading: subject, anonymousBecause: anonymousBecause)
         switch (refusal.code, refusal.status) {
         case ("NoSuchBucket", _):
-            return ExtractError(
-                .configuration, "the bucket \(place.bucket) does not exist (\(refusal))",
-                hint: "check the source's url, region and endpoint")
+            return failure.missing(
+                "the bucket \(place.bucket)", hint: "check the source's url, region and endpoint")
         case ("PreconditionFailed", _), (_, 412), (_, 416):
             return ObjectStoreError.changed(url: subject)
         case ("NoSuchKey", _):
@@ -118,22 +100,23 @@ package struct S3Store: ObjectStore {
         case (_, 404) where object != nil:
             return ObjectStoreError.gone(url: subject)
         case ("InvalidObjectState", _):
-            return ExtractError(.malformed, text, hint: "the object is archived: restore it, or leave it out")
-        case ("RequestTimeTooSkewed", _):
-            return ExtractError(
-                .configuration, text, hint: "set this machine's clock right (NTP): signatures hold for 15 minutes")
+            return ExtractError(.malformed, failure.text, hint: "the object is archived: restore it, or leave it out")
+        case ("RequestTimeTooSkewed", _), ("RequestExpired", _):
+            return failure.deniedForTime
         case (_, 301), (_, 307), ("AuthorizationHeaderMalformed", _), ("PermanentRedirect", _):
-            return ExtractError(.configuration, text, hint: "set region: of the source to the bucket's region")
-        case (_, 401), (_, 403), ("ExpiredToken", _), ("InvalidToken", _):
             return ExtractError(
-                .denied, text + (anonymousBecause.map { "; there are no credentials: \($0)" } ?? ""),
+                .configuration, failure.text, hint: "set region: of the source to the bucket's region")
+        case ("ExpiredToken", _), ("ExpiredTokenException", _), ("TokenRefreshRequired", _):
+            return failure.denied(
+                hint:
+                    "the session token has expired: get a new one (aws sso login, or assume the role again), then run the same command again"
+            )
+        case ("InvalidAccessKeyId", _), ("SignatureDoesNotMatch", _), ("InvalidToken", _):
+            return failure.denied(hint: "check the access key, its secret and its session token")
+        case (_, 401), (_, 403):
+            return failure.denied(
                 hint: "the account needs s3:ListBucket on the bucket and s3:GetObject on its objects")
-        default:
-            var failure = ExtractError(
-                refusal.isTransient ? .unavailable : .configuration, text,
-                hint: refusal.isTransient ? "run the same command again later: it goes on where it stopped" : nil)
-            failure.retryAfter = refusal.retryAfter
-            return failure
+        default: return failure.other(isTransient: refusal.isTransient)
         }
     }
 }

@@ -1,5 +1,5 @@
 /// A bucket or container and the folder in it that a store's URL names.
-struct StorePlace: Sendable {
+package struct StorePlace: Sendable {
     /// Ends in `/`.
     let url: String
     let bucket: String
