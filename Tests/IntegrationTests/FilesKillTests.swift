@@ -17,19 +17,15 @@ import Testing
         }
     }
 
-    @Test(arguments: ["csv.gz", "jsonl.zst", "snappy.parquet"])
-    func `an extract of a bucket`(form: String) async throws {
+    /// Each store with a format that is read from an offset, one that is unpacked again, and one of ranges.
+    @Test(arguments: Bucket.kinds, ["jsonl", "csv.gz", "snappy.parquet"])
+    func `an extract of a bucket`(kind: String, form: String) async throws {
+        let bucket = try await Bucket.make(kind)
         try await withTemporaryFolder { folder in
             try await TableWriter.write(SQLKillTests.rows, [form], into: folder)
-            let url = try await PeerServer.shared("s3_server").url
-            let bucket = "b" + UUID().uuidString.lowercased().prefix(18)
-            try await ObjectWriter(store: "s3", endpoint: url).write([
-                .bucket(bucket), .put(bucket, "t." + form, try TableWriter.bytes(form, in: folder)),
-            ])
-            try await SQLKillTests().verify(
-                source: "{type: files, url: \"s3://\(bucket)/\", endpoint: \"\(url)\", region: us-east-1}",
-                from: "\"t.*\"", mode: "incremental",
-                environment: ["AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"])
+            try await bucket.put("t." + form, try TableWriter.bytes(form, in: folder))
         }
+        try await SQLKillTests().verify(
+            source: bucket.source, from: "\"t.*\"", mode: "incremental", environment: bucket.environment)
     }
 }

@@ -190,6 +190,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 end_with_parent()
+ThreadingHTTPServer.request_queue_size = 128
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 announce(server.server_address[1])
 server.serve_forever()
