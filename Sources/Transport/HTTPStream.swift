@@ -8,6 +8,8 @@ package struct HTTPStream: AsyncSequence, Sendable {
     package typealias Failure = HTTPError
 
     private let reader: StreamReader
+    /// Taken out of what `collect` gives.
+    var token: AccessToken?
 
     init(_ reader: StreamReader) {
         self.reader = reader
@@ -39,7 +41,7 @@ package struct HTTPStream: AsyncSequence, Sendable {
             guard all.count + chunk.count <= maximumBytes else { throw reader.tooLarge(limit: maximumBytes) }
             all.append(contentsOf: chunk)
         }
-        return all
+        return token?.hidden(in: all) ?? all
     }
 }
 

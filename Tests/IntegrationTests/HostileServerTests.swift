@@ -183,6 +183,39 @@ import Transport
         }
     }
 
+    @Test(arguments: [400, 403, 500, 502])
+    func `a server that repeats the token in its refusals does not get it into the spool or a message`(
+        status: Int
+    ) async throws {
+        try await withTemporaryFolder { folder in
+            try await withLoopbackServer { request in
+                if request.path == "/token" {
+                    return .json(200, #"{"access_token":"canary-token-canary","expires_in":3600}"#)
+                }
+                let text = "refused: \(request.headers["authorization"] ?? "")"
+                return .json(status, #"{"error":{"code":\#(status),"message":"\#(text)","errors":[{"reason":"x"}]}}"#)
+            } _: { server in
+                let program = try Self.prepare(folder, endpoint: server.url)
+                let key = """
+                    {"type":"authorized_user","client_id":"c","client_secret":"canary-secret",
+                     "refresh_token":"canary-refresh","token_uri":"\(server.url)/token"}
+                    """
+                try key.write(toFile: folder + "/key.json", atomically: true, encoding: .utf8)
+                try Self.reconfigure(folder, "dataset: d", "dataset: d, credentials: key.json")
+                #expect(try await program.run("extract").code == 0)
+                let outcome = try await program.run("ship", "--patience", "1s", "--json", "--verbose")
+                #expect(outcome.code != 0)
+                #expect(outcome.diagnostics.contains("refused: Bearer ***"), "\(outcome.diagnostics)")
+                #expect(server.requests.contains { $0.headers["authorization"] == "Bearer canary-token-canary" })
+                #expect(!(outcome.output + outcome.diagnostics).contains("canary"))
+                for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/var") {
+                    let bytes = try Data(contentsOf: URL(fileURLWithPath: folder + "/var/" + name))
+                    #expect(bytes.range(of: Data("canary".utf8)) == nil, "\(name)")
+                }
+            }
+        }
+    }
+
     // MARK: The source
 
     @Test(arguments: [

@@ -95,6 +95,21 @@ private final class CountingTokens: TokenProvider {
         }
     }
 
+    @Test func `a refusal that repeats the token is handed on without it`() async throws {
+        try await withLoopbackServer { request in
+            .text(403, "You sent \(request.headers["authorization"] ?? "nothing"), the owner said no")
+        } _: { server in
+            let secret = AuthorizedClient(client: client, tokens: StaticToken("canary-canary-canary"))
+            let wanted = "You sent Bearer ***, the owner said no"
+            #expect(try await secret.send(HTTPRequest(.get, server.url)).text == wanted)
+            let streamed = try await secret.stream(HTTPRequest(.get, server.url)).body.collect()
+            #expect(String(decoding: streamed, as: UTF8.self) == wanted)
+            // An emulator's word is none.
+            let word = AuthorizedClient(client: client, tokens: StaticToken("owner"))
+            #expect(try await word.send(HTTPRequest(.get, server.url)).text.contains("the owner said no"))
+        }
+    }
+
     @Test func `a token that can't be had is an error of the credentials, before anything is sent`() async throws {
         try await withFolder { folder in
             try await withLoopbackServer {
