@@ -1,3 +1,4 @@
+import Foundation
 import JSONBytes
 import Spool
 import Testing
@@ -118,5 +119,50 @@ import Transport
         let values = try JSONValue(parsing: row)
         #expect(values.objectValue?.count == 10_000)
         #expect(values["f9999"] == .number("9999"))
+    }
+
+    /// CPU time of this thread in seconds: other tests run beside.
+    private func cpuTime(_ body: () throws -> Void) rethrows -> Double {
+        func now() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        }
+        let start = now()
+        try body()
+        return now() - start
+    }
+
+    @Test func `four times as many names that clash take about four times as long`() {
+        func names(_ count: Int) -> [String] {
+            (0..<count).map { number in
+                let scalars = [number / 100, number % 100].map { UnicodeScalar(0x4E00 + UInt16($0)) ?? "x" }
+                return String(String.UnicodeScalarView(scalars))
+            }
+        }
+        func time(_ count: Int) -> Double {
+            let names = names(count)
+            return cpuTime {
+                let columns = columns(table(), names)
+                #expect(Set(columns.values).count == count)
+            }
+        }
+        _ = time(500)
+        let (few, many) = (time(2000), time(8000))
+        #expect(many < few * 9, "\(few) and \(many) s")
+    }
+
+    @Test func `a document whose fields come in no order takes no time that grows with their square`() throws {
+        func time(_ count: Int) throws -> Double {
+            let fields = (0..<count).reversed().map { #""\#(String(format: "f%06d", $0))":{"nullValue":null}"# }
+            let answer = Array(Normalized.answer(["{\(fields.joined(separator: ","))}"]).utf8)
+            return try cpuTime {
+                let row = try #require(try Normalized().payloads(answer).first)
+                #expect(row.hasSuffix(String(format: "\"f%06d\":null}", count - 1)))
+            }
+        }
+        _ = try time(500)
+        let (few, many) = (try time(3000), try time(12_000))
+        #expect(many < few * 9, "\(few) and \(many) s")
     }
 }

@@ -31,6 +31,8 @@ final class FieldTable {
     private var takenBases: TakenNames
     /// Final names.
     private var taken: TakenNames
+    /// The fields that have a column, in byte order of its name.
+    private var ranked: [Int32] = []
     private let selection: FieldSelection
     private let renames: [String: String]
     private(set) var newColumns: [ColumnName] = []
@@ -59,7 +61,7 @@ final class FieldTable {
             }
         }
         unnamed.removeAll()
-        rankColumns()
+        rank(fields.indices.map(Int32.init))
     }
 
     private func wanted(_ base: String) -> String { renames[base] ?? base }
@@ -114,7 +116,7 @@ final class FieldTable {
             newColumns.append(ColumnName(field: field, base: base, column: fields[index].column))
         }
         unnamed.removeAll { !fields[Int($0)].column.isEmpty }
-        rankColumns()
+        rank(order)
     }
 
     /// Takes a field in that `columns` or `exclude` leave out: a watermark is always among the fields.
@@ -172,11 +174,27 @@ final class FieldTable {
         target.append(openings.base + range.lowerBound, count: range.count)
     }
 
-    private func rankColumns() {
-        let order = fields.indices.sorted {
-            fields[$0].column.utf8.lexicographicallyPrecedes(fields[$1].column.utf8)
+    /// Takes fields that got their columns into the order of all: new ones are few beside thousands of known ones.
+    private func rank(_ added: [Int32]) {
+        func precedes(_ left: Int32, _ right: Int32) -> Bool {
+            fields[Int(left)].column.utf8.lexicographicallyPrecedes(fields[Int(right)].column.utf8)
         }
-        for (rank, index) in order.enumerated() { fields[index].rank = Int32(rank) }
+        var merged: [Int32] = []
+        merged.reserveCapacity(ranked.count + added.count)
+        var rest = ranked[...]
+        for number in added.sorted(by: precedes) {
+            var (low, high) = (rest.startIndex, rest.endIndex)
+            while low < high {
+                let middle = (low + high) / 2
+                if precedes(rest[middle], number) { low = middle + 1 } else { high = middle }
+            }
+            merged += rest[..<low]
+            merged.append(number)
+            rest = rest[low...]
+        }
+        merged += rest
+        ranked = merged
+        for (rank, number) in ranked.enumerated() { fields[Int(number)].rank = Int32(rank) }
     }
 
     /// FNV-1a, eight bytes a step; names are short and few.

@@ -95,6 +95,10 @@ final class PageBuilder {
     private var order: [Int32] = []
     private var orderedFields: [Int32] = []
     private var shapes: [ShapeKey: String] = [:]
+    /// About what `shapes` takes.
+    private var shapeBytes = 0
+    /// Where every record has fields of its own, its shape is worth no memory.
+    private static let maximumShapeBytes = 8 << 20
     /// The last record's shape, and its number in the batch that is being filled.
     private var lastKey = ShapeKey(metadata: 0, columns: [])
     private var lastShape: Int32?
@@ -319,7 +323,9 @@ final class PageBuilder {
         let range = record.slots
         order.removeAll(keepingCapacity: true)
         order.append(contentsOf: Int32(range.lowerBound)..<Int32(range.upperBound))
-        // Sources mostly deliver fields in a settled order: insertion sort is linear then.
+        // Sources mostly deliver fields in a settled order: insertion sort is linear then. It gives up where that is not so, for a document
+        // may have a hundred thousand fields.
+        var moves = 16 * order.count
         var index = 1
         while index < order.count {
             let slot = order[index]
@@ -330,6 +336,8 @@ final class PageBuilder {
                 place -= 1
             }
             order[place] = slot
+            moves -= index - place
+            guard moves > 0 else { return order.sort { self.rank($0) < self.rank($1) } }
             index += 1
         }
     }
@@ -370,8 +378,12 @@ final class PageBuilder {
             lines.append("\(fields.fields[Int(column.field)].column)\t\(untyped)\(column.type.rawValue)\t")
         }
         let definition = lines.joined(separator: "\n")
-        if shapes.count > 10_000 { shapes.removeAll() }
+        if shapeBytes > Self.maximumShapeBytes {
+            shapes.removeAll()
+            shapeBytes = 0
+        }
         shapes[lastKey] = definition
+        shapeBytes += definition.utf8.count + lastKey.columns.count * MemoryLayout<ShapeKey.Column>.stride + 128
         return definition
     }
 }

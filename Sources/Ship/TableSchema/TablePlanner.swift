@@ -29,7 +29,8 @@ struct TablePlanner: Sendable {
         plan.newColumns = missingColumns(present, &plan)
         var columns = present
         for column in plan.newColumns { columns[column.name.lowercased()] = column }
-        for shape in shapes { plan.encodings[shape.number] = encoding(of: shape, columns) }
+        let required = columns.values.filter { $0.mode == .required }
+        for shape in shapes { plan.encodings[shape.number] = encoding(of: shape, columns, required: required) }
         plan.problem = metadataProblem(columns)
         return plan
     }
@@ -103,7 +104,9 @@ struct TablePlanner: Sendable {
 
     // MARK: Rows
 
-    private func encoding(of shape: ShapeDefinition, _ columns: [String: ColumnSchema]) -> ShapeEncoding {
+    private func encoding(
+        of shape: ShapeDefinition, _ columns: [String: ColumnSchema], required: [ColumnSchema]
+    ) -> ShapeEncoding {
         var members: [MemberEncoding] = []
         var isVerbatim = true
         var filled: Set<String> = []
@@ -120,7 +123,7 @@ struct TablePlanner: Sendable {
                     name: Array(column.name.utf8), target: RowEncoder.target(found?.name ?? column.name),
                     action: action))
         }
-        for column in columns.values where column.mode == .required && !filled.contains(column.name.lowercased()) {
+        for column in required where !filled.contains(column.name.lowercased()) {
             return .impossible(message: "column \(column.name) is REQUIRED and the row has no value for it")
         }
         return isVerbatim ? .verbatim : .members(members)
