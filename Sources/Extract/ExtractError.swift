@@ -30,6 +30,8 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
     var endsRun = false
     /// True for a snapshot time that the source does not serve any more.
     var isExpiredReadTime = false
+    /// True where the source wants less to be asked of it at once.
+    var isOverload = false
     /// What became of the query job whose rows were read.
     var queryJob: QueryJobTrouble?
 

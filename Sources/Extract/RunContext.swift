@@ -25,6 +25,8 @@ package final class RunContext {
     var rowCounts: [Int64: ObjectRowCounts] = [:]
     /// Rows that were spooled as rejected at once, and the first of them for people.
     var rejected = RejectedRows()
+    /// How many readers the source bears side by side.
+    lazy var pace = ReaderPace(most: stream.parallel)
     /// Read every record once, whatever the watermark says.
     let readsEverything: Bool
     /// Notes of the source about the stream, kept with the stream's position.

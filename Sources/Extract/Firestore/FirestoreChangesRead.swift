@@ -18,7 +18,7 @@ struct FirestoreChangesRead {
         case delete
     }
 
-    struct Position {
+    struct Position: FirestorePosition {
         var phase: Phase
         var readTime: String
         /// `--full`: documents count as changed although their version is known.
@@ -74,35 +74,26 @@ struct FirestoreChangesRead {
         var position = begun
         if position.isFull { try await run.lookUpSpooledRows() }
         if position.phase == .scan {
-            guard try await scan(&position) else { return false }
+            // Every name is compared at one moment, its range's; begun anew, the scan of a large collection would never end.
+            let isComplete = try await reader.holdingTime(
+                of: &position,
+                rest: { "the rest of the scan (\($0.after.map { "after \($0)" } ?? "from the first document"))" },
+                read: FirestoreScan(reader).scan)
+            guard isComplete else { return false }
             try await guardAgainstMassDelete()
             position.phase = .fetch
             try await run.commit(RunContext.Progress(position: position.json))
         }
         if position.phase == .fetch {
-            guard try await FirestoreFetch(reader).fetch(&position) else { return false }
+            let isComplete = try await reader.holdingTime(
+                of: &position, rest: { _ in "what was still to be fetched" }, read: FirestoreFetch(reader).fetch)
+            guard isComplete else { return false }
             position.phase = .delete
             try await run.commit(RunContext.Progress(position: position.json))
         }
         try await FirestoreDeletes(reader).write(position)
         if reader.isEmpty { reader.warnNoDocuments() }
         return true
-    }
-
-    private func scan(_ position: inout Position) async throws -> Bool {
-        while true {
-            do {
-                return try await FirestoreScan(reader).scan(&position)
-            } catch let error as ExtractError where error.isExpiredReadTime {
-                // Every name is compared at one moment, its range's; begun anew, the scan of a large collection would never end.
-                let old = position.readTime
-                position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired(
-                    old, position.readTime,
-                    rest: "the rest of the scan (\(position.after.map { "after \($0)" } ?? "from the first document"))")
-                try await run.commit(RunContext.Progress(position: position.json))
-            }
-        }
     }
 
     private func guardAgainstMassDelete() async throws {

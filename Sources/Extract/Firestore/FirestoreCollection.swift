@@ -60,6 +60,22 @@ struct FirestoreCollection: Sendable, Equatable {
     /// The path of a document of this collection; not for groups.
     func path(ofID id: String) -> String { (parent.isEmpty ? "" : parent + "/") + collectionID + "/" + id }
 
+    /// The id that a document's path ends with.
+    static func id(of path: String) -> [UInt8] {
+        let bytes = Array(path.utf8)
+        return Array(bytes[(bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...])
+    }
+
+    /// The path of the least id that can be written at or behind these bytes; not for groups.
+    func path(atOrBehind bytes: [UInt8]) -> String {
+        var bytes = bytes
+        // No id holds a slash, so nothing lies between the two.
+        if bytes.last == UInt8(ascii: "/") { bytes[bytes.count - 1] = UInt8(ascii: "0") }
+        let isReserved = bytes.count >= 4 && bytes.starts(with: "__".utf8) && bytes.suffix(2).elementsEqual("__".utf8)
+        if isReserved || bytes.elementsEqual(".".utf8) || bytes.elementsEqual("..".utf8) { bytes.append(1) }
+        return path(ofID: String(decoding: bytes, as: UTF8.self))
+    }
+
     /// True if a path is that of a document directly in this collection.
     func holds(_ path: String) -> Bool {
         let front = self.path(ofID: "")

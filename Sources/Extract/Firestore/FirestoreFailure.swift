@@ -24,6 +24,10 @@ enum FirestoreFailure {
             return expired
         }
         switch (status, code) {
+        case ("PERMISSION_DENIED", _) where message.contains("has not been used in project"):
+            return ExtractError(
+                .denied, text,
+                hint: "open the link in the message to enable the Firestore API, wait some minutes, and run again")
         case ("PERMISSION_DENIED", _), (_, 403):
             return ExtractError(
                 .denied, text,
@@ -35,6 +39,10 @@ enum FirestoreFailure {
             return ExtractError(
                 .configuration, text,
                 hint: "open the link in the message to create the missing index, wait for it, and run again")
+        case ("FAILED_PRECONDITION", _) where message.contains("Datastore Mode"):
+            return ExtractError(
+                .configuration, text,
+                hint: "this interface reads databases in native mode only: check project and database of the source")
         case ("NOT_FOUND", _), (_, 404):
             return ExtractError(
                 .configuration, text,
@@ -43,8 +51,10 @@ enum FirestoreFailure {
             return ExtractError(.configuration, text)
         case ("RESOURCE_EXHAUSTED", _), ("UNAVAILABLE", _), ("DEADLINE_EXCEEDED", _), ("INTERNAL", _), ("ABORTED", _),
             ("UNKNOWN", _), (_, 408), (_, 409), (_, 429), (_, 500...599):
-            return ExtractError(
+            var failure = ExtractError(
                 .unavailable, text, hint: "run the same command again later: it goes on where it stopped")
+            failure.isOverload = status == "RESOURCE_EXHAUSTED" || code == 429
+            return failure
         case ("FAILED_PRECONDITION", _), ("INVALID_ARGUMENT", _), (_, 400...499):
             return ExtractError(.configuration, text)
         default:

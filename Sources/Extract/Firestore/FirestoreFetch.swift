@@ -17,14 +17,7 @@ struct FirestoreFetch {
             let findings = try await run.store.findings(
                 stream: run.state.number, kind: .changed, after: nil, limit: most)
             guard !findings.isEmpty else { return true }
-            do {
-                try await fetch(findings, position)
-            } catch let error as ExtractError where error.isExpiredReadTime {
-                let old = position.readTime
-                position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired(old, position.readTime, rest: "what was still to be fetched")
-                try await run.commit(RunContext.Progress(position: position.json))
-            }
+            try await fetch(findings, position)
         }
     }
 

@@ -18,28 +18,31 @@ struct FirestoreFullRead {
     }
 
     /// Where the read stands.
-    private struct Position {
+    private struct Position: FirestorePosition {
         static let phase = "documents"
         var readTime: String
+        /// What has not been read to its end.
         var ranges: [FirestoreRange]
+        /// How many ranges have been.
+        var finished = 0
         /// Rows of an earlier life of the stream may still be in the spool, under the same ids.
         var looksUp: Bool
 
         var json: JSONValue {
             .init([
                 ("phase", .string(Self.phase)), ("readTime", .string(readTime)), ("looksUp", .bool(looksUp)),
-                ("ranges", .array(ranges.map(\.json))),
+                ("finished", .number(String(finished))), ("ranges", .array(ranges.map(\.json))),
             ])
         }
 
         /// What has not been read yet, range by range, for a message.
         var rest: String {
-            let open = ranges.filter { !$0.isDone }
-            let places = open.prefix(8).map { range in
+            let places = ranges.prefix(8).map { range in
                 (range.after ?? range.start).map { "after \($0)" } ?? "from the first document"
             }
-            let more = open.count > places.count ? " and \(open.count - places.count) more" : ""
-            return "the rest of \(open.count) of \(ranges.count) ranges (\(places.joined(separator: ", "))\(more))"
+            let more = ranges.count > places.count ? " and \(ranges.count - places.count) more" : ""
+            return
+                "the rest of \(ranges.count) of \(ranges.count + finished) ranges (\(places.joined(separator: ", "))\(more))"
         }
 
         init(readTime: String, ranges: [FirestoreRange], looksUp: Bool) {
@@ -52,9 +55,15 @@ struct FirestoreFullRead {
             guard json?["phase"]?.stringValue == Self.phase, let readTime = json?["readTime"]?.stringValue,
                 let ranges = json?["ranges"]?.arrayValue
             else { return nil }
-            self.init(
-                readTime: readTime, ranges: ranges.map(FirestoreRange.init),
-                looksUp: json?["looksUp"]?.boolValue ?? false)
+            self.init(readTime: readTime, ranges: [], looksUp: json?["looksUp"]?.boolValue ?? false)
+            finished = json?["finished"]?.intValue.map(Int.init) ?? 0
+            take(ranges.map(FirestoreRange.init))
+        }
+
+        /// Keeps those that are not finished, and counts the others.
+        mutating func take(_ all: [FirestoreRange]) {
+            ranges = all.filter { !$0.isDone }
+            finished += all.count - ranges.count
         }
     }
 
@@ -79,51 +88,46 @@ struct FirestoreFullRead {
             try await run.commit(RunContext.Progress(position: position.json))
         }
         if position.looksUp { try await run.lookUpSpooledRows() }
-        while true {
-            do {
-                guard try await readRanges(&position) else { return false }
-                break
-            } catch let error as ExtractError where error.isExpiredReadTime {
-                let old = position.readTime
-                position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired(old, position.readTime, rest: position.rest)
-                try await run.commit(RunContext.Progress(position: position.json))
-            }
-        }
-        reader.warnIfNothingWasRead()
+        let isComplete = try await reader.holdingTime(of: &position, rest: \.rest, read: readRanges)
+        guard isComplete else { return false }
+        reader.warnIfNothingWasRead(at: position.readTime)
         return true
     }
 
     private func readRanges(_ position: inout Position) async throws -> Bool {
-        let lanes = position.ranges.map(FirestorePump.Lane.init)
-        let (readTime, looksUp) = (position.readTime, position.looksUp)
+        let begun = position
         let kind = remembersWatermark ? reader.watermarkClass : nil
         var ahead: [UInt8] = []
-        func standing() -> Position {
-            Position(readTime: readTime, ranges: lanes.map(\.standing), looksUp: looksUp)
+        func standing(_ lanes: [FirestoreLane]) -> Position {
+            var standing = begun
+            standing.take(lanes.map(\.standing))
+            return standing
         }
-        defer { position = standing() }
         let pump = FirestorePump(
-            reader, lanes: lanes, lanesAtOnce: max(1, run.stream.parallel), readTime: readTime,
-            mostPerQuery: run.options.documentsPerQuery,
+            reader, lanes: begun.ranges.map(FirestoreLane.init), lanesAtOnce: max(1, run.stream.parallel),
+            cutsLanes: mayCut, readTime: begun.readTime, mostPerQuery: run.options.documentsPerQuery,
             FirestorePump.Work(
                 query: query,
                 take: { document, path in
                     let sortKey = try take(document, path, kind)
                     if ahead.lexicographicallyPrecedes(sortKey) { ahead = sortKey }
                 }, isFull: { run.isPageFull },
-                commit: {
-                    var progress = RunContext.Progress(position: standing().json)
+                commit: { lanes in
+                    var progress = RunContext.Progress(position: standing(lanes).json)
                     if !ahead.isEmpty {
                         progress.recentFloor = run.state.recentFrom
                         try await reader.keepAhead(ahead)
                     }
                     try await run.commit(progress)
                 }))
+        defer { position = standing(pump.lanes) }
         return try await pump.pump()
     }
 
-    private func query(_ lane: FirestorePump.Lane) -> FirestoreQuery {
+    /// A budget is kept by one reader; names of a group are cut by the server alone.
+    private var mayCut: Bool { run.stream.parallel > 1 && run.remainingRecords == nil && !reader.collection.isGroup }
+
+    private func query(_ lane: FirestoreLane) -> FirestoreQuery {
         var query = FirestoreQuery(reader.collection)
         query.fields = reader.projection
         query.orderByName()

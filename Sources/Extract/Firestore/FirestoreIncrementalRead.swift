@@ -13,7 +13,7 @@ struct FirestoreIncrementalRead {
     }
 
     /// Where the run stands, and its bounds.
-    private struct Position {
+    private struct Position: FirestorePosition {
         static let phase = "watermark"
         var bounds: WatermarkBounds
         var readTime: String
@@ -89,17 +89,9 @@ struct FirestoreIncrementalRead {
             try await run.commit(RunContext.Progress(position: position.json))
         }
         if position.looksUp { try await run.lookUpSpooledRows() }
-        while true {
-            do {
-                guard try await readRange(&position) else { return false }
-                break
-            } catch let error as ExtractError where error.isExpiredReadTime {
-                let old = position.readTime
-                position.readTime = try await reader.freshReadTime().text
-                reader.warnReadTimeExpired(old, position.readTime, rest: "the rest of the run")
-                try await run.commit(RunContext.Progress(position: position.json))
-            }
-        }
+        let isComplete = try await reader.holdingTime(
+            of: &position, rest: { _ in "the rest of the run" }, read: readRange)
+        guard isComplete else { return false }
         let unseen = FirestoreUnseen(reader, field: field)
         if position.bounds.kind == .timestamp {
             try await unseen.reportFuture(after: position.bounds.upper, readTime: position.readTime)
@@ -118,7 +110,7 @@ struct FirestoreIncrementalRead {
     // MARK: Documents
 
     private func readRange(_ position: inout Position) async throws -> Bool {
-        let lane = FirestorePump.Lane(FirestoreRange(after: position.after))
+        let lane = FirestoreLane(FirestoreRange(after: position.after))
         let begun = position
         var last = begun.parsed(begun.value)
         func standing() -> Position {
@@ -142,7 +134,7 @@ struct FirestoreIncrementalRead {
                     }
                 },
                 isFull: { run.isPageFull },
-                commit: { try await commit(standing(), last) }))
+                commit: { _ in try await commit(standing(), last) }))
         return try await pump.pump()
     }
 

@@ -28,6 +28,12 @@ enum FirestoreKey {
         return key
     }
 
+    /// True if one path stands before the other in the order of `__name__`.
+    static func precedes(_ left: String, _ right: String) -> Bool {
+        func key(_ path: String) -> [UInt8] { Array(path.utf8).withUnsafeBytes { encode(path: $0) } }
+        return key(left).lexicographicallyPrecedes(key(right))
+    }
+
     static func path(of key: [UInt8]) -> [UInt8] {
         var path: [UInt8] = []
         var index = 0

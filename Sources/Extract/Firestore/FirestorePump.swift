@@ -8,45 +8,9 @@ internal import Transport
 ///
 /// Not `Sendable`: lanes, page and taker belong to the run's task; only requests and chunks of bytes cross to others.
 final class FirestorePump {
-    /// One range of a collection and how far it has been read.
-    final class Lane {
-        let range: FirestoreRange
-        /// True once the range has been read to its end.
-        fileprivate(set) var isDone: Bool
-        /// Path of the last document taken.
-        private let last = ByteBuffer(capacity: 256)
-        fileprivate var isActive = false
-        fileprivate var answer: FirestoreAnswerReader?
-        fileprivate var body: HTTPStream?
-        fileprivate var wanted = 0
-        fileprivate var received = 0
-
-        init(_ range: FirestoreRange) {
-            self.range = range
-            isDone = range.isDone
-            if let after = range.after { last.append(after) }
-        }
-
-        /// No `String` is made until someone asks.
-        var after: String? { last.count == 0 ? nil : last.string }
-
-        fileprivate func passed(_ path: UnsafeRawBufferPointer) {
-            last.removeAll()
-            last.append(path)
-        }
-
-        /// The range as it stands now, to be stored.
-        var standing: FirestoreRange {
-            var range = range
-            range.after = after
-            range.isDone = isDone
-            return range
-        }
-    }
-
     struct Work {
         /// The query for the rest of a lane, without its limit.
-        var query: (Lane) -> FirestoreQuery
+        var query: (FirestoreLane) -> FirestoreQuery
         /// Takes a document that belongs to the stream; the range is its path in the page.
         var take: (FirestoreDocument, Range<Int>) throws -> Void
         /// Passes a document over that is of another collection than the pattern's.
@@ -54,21 +18,24 @@ final class FirestorePump {
         /// True when what was taken should be stored.
         var isFull: () -> Bool
         /// Stores what was taken and where the lanes stand.
-        var commit: () async throws -> Void
+        var commit: (_ lanes: [FirestoreLane]) async throws -> Void
     }
 
     private enum Event: Sendable {
         case response(lane: Int, HTTPStreamedResponse)
         case chunk(lane: Int, [UInt8]?)
+        case cut(lane: Int, FirestoreNames.Cut)
     }
 
-    let lanes: [Lane]
+    /// The last ones come from cutting others.
+    private(set) var lanes: [FirestoreLane]
     private let reader: FirestoreReader
     private let readTime: String
     private let work: Work
     private let withFields: Bool
     private let mostPerQuery: Int
     private let lanesAtOnce: Int
+    private let cutsLanes: Bool
     private var active = 0
     private var isStoring = false
     private var documentsSeen = 0
@@ -76,15 +43,17 @@ final class FirestorePump {
     private var run: RunContext { reader.run }
 
     /// - Parameters:
-    ///   - lanesAtOnce: how many of the lanes are read side by side.
+    ///   - lanesAtOnce: how many of the lanes are read side by side, as long as the source bears it.
+    ///   - cutsLanes: a reader without work takes a part of what another one has still to read.
     ///   - withFields: false for queries that bring names and times only.
     init(
-        _ reader: FirestoreReader, lanes: [Lane], lanesAtOnce: Int = 1, readTime: String, withFields: Bool = true,
-        mostPerQuery: Int, _ work: Work
+        _ reader: FirestoreReader, lanes: [FirestoreLane], lanesAtOnce: Int = 1, cutsLanes: Bool = false,
+        readTime: String, withFields: Bool = true, mostPerQuery: Int, _ work: Work
     ) {
         self.reader = reader
         self.lanes = lanes
         self.lanesAtOnce = lanesAtOnce
+        self.cutsLanes = cutsLanes
         self.readTime = readTime
         self.withFields = withFields
         self.mostPerQuery = mostPerQuery
@@ -100,6 +69,7 @@ final class FirestorePump {
             }
         } catch {
             let failure = ExtractError.translating(error, reading: reader.subject)
+            if (failure as? ExtractError)?.isOverload == true { run.pace.slowDown(from: active) }
             // Not after a cancellation, nor when storing is what failed.
             if failure is ExtractError, !isStoring { try await commit() }
             throw failure
@@ -110,15 +80,17 @@ final class FirestorePump {
 
     private func commit() async throws {
         isStoring = true
-        try await work.commit()
+        try await work.commit(lanes)
         isStoring = false
     }
 
     // MARK: Lanes
 
+    private var readersAtOnce: Int { min(lanesAtOnce, run.pace.readers) }
+
     private func startLanes(_ group: inout ThrowingTaskGroup<Event, any Error>) {
         for (number, lane) in lanes.enumerated() where !lane.isDone && !lane.isActive {
-            guard active < lanesAtOnce, ask(number, &group) else { return }
+            guard active < readersAtOnce, ask(number, &group) else { return }
             lane.isActive = true
             active += 1
         }
@@ -180,6 +152,13 @@ final class FirestorePump {
             let lane = lanes[number]
             while let element = try lane.answer?.finish() { try await take(element, lane) }
             try await endAnswer(number, &group)
+        case .cut(let number, let cut):
+            run.countReads(cut.reads)
+            if cut.metOverload { run.pace.slowDown(from: active) }
+            let lane = lanes[number]
+            lane.isSearched = false
+            if lane.isActive { lane.cut = cut.path }
+            findWork(&group)
         }
     }
 
@@ -192,7 +171,7 @@ final class FirestorePump {
         }
     }
 
-    private func take(_ element: FirestoreAnswerReader.Element, _ lane: Lane) async throws {
+    private func take(_ element: FirestoreAnswerReader.Element, _ lane: FirestoreLane) async throws {
         switch element {
         case .progress, .missing: break
         case .error(let error): throw FirestoreFailure.error(error, status: 200, reading: reader.subject)
@@ -201,6 +180,7 @@ final class FirestorePump {
             run.countReads(1)
             documentsSeen += 1
             lane.received += 1
+            lane.documents += 1
             if reader.belongs(path) { try work.take(document, path) } else { work.passOver(document) }
             lane.passed(run.page.values.bytes(path))
             if work.isFull(), lane.received < lane.wanted { try await commit() }
@@ -212,43 +192,41 @@ final class FirestorePump {
         // A query without results bills one read.
         if lane.received == 0 { run.countReads(1) }
         lane.isDone = lane.received < lane.wanted
+        lane.mayBeCut = !lane.isDone
         lane.wanted = 0
         lane.answer = nil
         lane.body = nil
+        run.pace.answerCame()
+        // Between two answers, so that no document comes to both.
+        if !lane.isDone, let cut = lane.cut, let rest = lane.handOver(at: cut) { lanes.append(rest) }
+        lane.cut = nil
         if lane.isDone || !ask(number, &group) {
             lane.isActive = false
             active -= 1
-            startLanes(&group)
         }
+        findWork(&group)
         if work.isFull() { try await commit() }
     }
-}
 
-/// A part of a collection in the order of names, by paths below the database, and how far it has been read.
-struct FirestoreRange: Equatable {
-    /// Where it begins; nil: at the first document.
-    var start: String?
-    /// Where it ends, itself not included; nil: after the last document.
-    var end: String?
-    /// The last document stored; nil before the first.
-    var after: String?
-    var isDone = false
+    // MARK: Work for readers that have none
 
-    var json: JSONValue {
-        func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
-        return .init([
-            ("start", optional(start)), ("end", optional(end)), ("after", optional(after)), ("done", .bool(isDone)),
-        ])
-    }
-
-    init(start: String? = nil, end: String? = nil, after: String? = nil) {
-        self.start = start
-        self.end = end
-        self.after = after
-    }
-
-    init(_ json: JSONValue) {
-        self.init(start: json["start"]?.stringValue, end: json["end"]?.stringValue, after: json["after"]?.stringValue)
-        isDone = json["done"]?.boolValue ?? false
+    /// Starts lanes that wait; where none does, looks for places to cut those that have brought most.
+    private func findWork(_ group: inout ThrowingTaskGroup<Event, any Error>) {
+        startLanes(&group)
+        guard cutsLanes else { return }
+        let promised = lanes.count { $0.isSearched || $0.cut != nil }
+        let idle = readersAtOnce - active - promised
+        guard idle > 0 else { return }
+        let candidates = lanes.enumerated().filter { _, lane in
+            lane.isActive && lane.mayBeCut && !lane.isSearched && lane.cut == nil
+        }.sorted { $0.element.documents > $1.element.documents }
+        let names = FirestoreNames(client: reader.client, collection: reader.collection, readTime: readTime)
+        for (number, lane) in candidates.prefix(idle) {
+            guard let after = lane.after else { continue }
+            lane.mayBeCut = false
+            lane.isSearched = true
+            let end = lane.range.end
+            group.addTask { .cut(lane: number, try await names.cut(after: after, before: end)) }
+        }
     }
 }

@@ -177,20 +177,13 @@ final class FirestoreReader {
     private(set) var isEmpty = false
 
     /// For a run that is complete: a name that is wrong looks like a collection without documents.
-    func warnIfNothingWasRead() {
+    func warnIfNothingWasRead(at readTime: String) {
         guard run.rowsRead == 0, run.run.counters.rowsRead == 0 else { return }
-        warnNoDocuments()
+        if isEmpty { return warnNoDocuments() }
+        run.warn("no_documents", "\(subject) held no documents at \(readTime)", count: 0)
     }
 
     func warnNoDocuments() {
         run.warn("no_documents", "\(subject) holds no documents; is the name right?", count: 0)
-    }
-
-    /// - Parameter rest: which part is of the new time.
-    func warnReadTimeExpired(_ old: String, _ fresh: String, rest: String) {
-        run.warn(
-            "read_time_expired",
-            "the snapshot of \(old) is no longer served; \(rest) is read as of \(fresh), so the run holds more than one moment (point-in-time recovery keeps a snapshot for days)"
-        )
     }
 }

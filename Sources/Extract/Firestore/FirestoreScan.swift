@@ -15,7 +15,7 @@ struct FirestoreScan {
 
     /// Returns false when a budget ended it early.
     func scan(_ position: inout FirestoreChangesRead.Position) async throws -> Bool {
-        let lane = FirestorePump.Lane(FirestoreRange(after: position.after))
+        let lane = FirestoreLane(FirestoreRange(after: position.after))
         let begun = position
         var seen: [Seen] = []
         // Keys up to here have been compared.
@@ -38,7 +38,7 @@ struct FirestoreScan {
                 },
                 take: { document, path in seen.append(try take(document, path)) },
                 isFull: { seen.count >= run.options.keysPerQuery },
-                commit: {
+                commit: { _ in
                     let upper = lane.after.map { reader.knownKey(ofPath: $0) }
                     try await compare(seen, after: compared, through: upper, standing())
                     compared = upper

@@ -37,22 +37,13 @@ struct FirestoreSplitter {
             let proposed = try await reader.client.partitions(of: query, cuts: wanted - 1, readTime: readTime)
             // It is a collection group's operation: other collections of the same name are cut too.
             let own = proposed.filter { reader.collection.isGroup || reader.collection.holds($0) }
-            return Set(own).sorted { Self.precedes($0, $1) }
+            return Set(own).sorted { FirestoreKey.precedes($0, $1) }
         } catch let error as ExtractError where !error.isTransient && !error.isExpiredReadTime {
             return nil
         }
     }
 
-    private static func precedes(_ left: String, _ right: String) -> Bool {
-        func key(_ path: String) -> [UInt8] { Array(path.utf8).withUnsafeBytes { FirestoreKey.encode(path: $0) } }
-        return key(left).lexicographicallyPrecedes(key(right))
-    }
-
     // MARK: By names
-
-    private static let digits = Array("0123456789".utf8)
-    private static let capitals = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
-    private static let letters = Array("abcdefghijklmnopqrstuvwxyz".utf8)
 
     /// Cuts found without knowing the data: what the ids have in common in front, then evenly over the characters that may follow. A few
     /// reads. Ids made by Firestore are even over digits and letters, counted ones over digits.
@@ -65,10 +56,10 @@ struct FirestoreSplitter {
             prefix.append(next)
         }
         guard prefix.count < first.count else { return [] }
-        var alphabet = Self.digits
+        var alphabet = FirestoreNames.digits
         if try await firstID(from: prefix + [0x3A], readTime) != nil {
-            alphabet += Self.capitals
-            if try await firstID(from: prefix + [0x5B], readTime) != nil { alphabet += Self.letters }
+            alphabet += FirestoreNames.capitals
+            if try await firstID(from: prefix + [0x5B], readTime) != nil { alphabet += FirestoreNames.letters }
         }
         let leading = alphabet.filter { $0 >= first[prefix.count] }
         let count = leading.count * alphabet.count
@@ -76,22 +67,15 @@ struct FirestoreSplitter {
         let places = Set((1..<wanted).map { $0 * count / wanted }).subtracting([0]).sorted()
         return places.map { place in
             let id = prefix + [leading[place / alphabet.count], alphabet[place % alphabet.count]]
-            return reader.collection.path(ofID: String(decoding: id, as: UTF8.self))
+            return reader.collection.path(atOrBehind: id)
         }
     }
 
     /// The first id at or after some bytes; nil if there is none. One read.
     private func firstID(from bytes: [UInt8]?, _ readTime: String) async throws -> [UInt8]? {
-        var query = FirestoreQuery(reader.collection)
-        query.isKeysOnly = true
-        query.orderByName()
-        query.limit = 1
-        if let bytes {
-            query.startAt = [reader.reference(to: reader.collection.path(ofID: String(decoding: bytes, as: UTF8.self)))]
-        }
-        let answer = try await reader.client.elements(of: query, readTime: readTime)
+        let names = FirestoreNames(client: reader.client, collection: reader.collection, readTime: readTime)
+        let path = try await names.first(from: bytes)
         run.countReads(1)
-        guard let name = answer.compactMap({ $0["document"]?["name"]?.stringValue }).first else { return nil }
-        return name.split(separator: "/").last.map { Array($0.utf8) }
+        return path.map(FirestoreCollection.id)
     }
 }
