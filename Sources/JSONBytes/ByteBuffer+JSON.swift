@@ -2,19 +2,20 @@
 /// `\u00xx` in lower case; everything else as UTF-8.
 extension ByteBuffer {
     /// Appends text as a quoted JSON string. The text must be valid UTF-8: it is not checked again.
-    package func appendJSONString(_ text: UnsafeRawBufferPointer) {
+    public func appendJSONString(_ text: UnsafeRawBufferPointer) {
         append(UInt8(ascii: "\""))
         appendJSONEscaped(text)
         append(UInt8(ascii: "\""))
     }
 
-    package func appendJSONString(_ text: String) {
+    /// Appends text as a quoted JSON string.
+    public func appendJSONString(_ text: String) {
         var text = text
         text.withUTF8 { appendJSONString(UnsafeRawBufferPointer($0)) }
     }
 
     /// Appends text escaped as the inside of a JSON string.
-    package func appendJSONEscaped(_ text: UnsafeRawBufferPointer) {
+    public func appendJSONEscaped(_ text: UnsafeRawBufferPointer) {
         guard let start = text.baseAddress else { return }
         let source = start.assumingMemoryBound(to: UInt8.self)
         var cursor = 0
@@ -63,7 +64,7 @@ extension ByteBuffer {
     }
 
     /// Appends a string's content (between its quotes, already checked by `JSONReader`) with its escape sequences decoded to UTF-8.
-    package func appendDecoded(_ content: UnsafeRawBufferPointer) {
+    public func appendDecoded(_ content: UnsafeRawBufferPointer) {
         guard let start = content.baseAddress else { return }
         let source = start.assumingMemoryBound(to: UInt8.self)
         var cursor = 0
@@ -120,7 +121,7 @@ extension ByteBuffer {
 
     /// Appends a string's content in etlctl's form, quoted. Content without escapes is copied as it is.
     @inline(__always)
-    package func appendNormalizedString(_ content: UnsafeRawBufferPointer, isPlain: Bool, scratch: ByteBuffer) {
+    public func appendNormalizedString(_ content: UnsafeRawBufferPointer, isPlain: Bool, scratch: ByteBuffer) {
         append(UInt8(ascii: "\""))
         if isPlain {
             append(content)
@@ -133,21 +134,42 @@ extension ByteBuffer {
     }
 
     /// Appends bytes as lower-case hexadecimal.
-    package func append(hexadecimal source: [UInt8]) {
+    public func append(hexadecimal source: [UInt8]) { source.withUnsafeBytes { append(hexadecimal: $0) } }
+
+    /// Appends bytes as lower-case hexadecimal.
+    public func append(hexadecimal source: UnsafeRawBufferPointer) {
         reserve(source.count * 2)
-        let target = base + count
-        source.withUnsafeBufferPointer { bytes in
-            for (place, byte) in bytes.enumerated() {
-                let (high, low) = (byte >> 4, byte & 15)
-                target[place * 2] = high &+ (high < 10 ? 0x30 : 0x57)
-                target[place * 2 + 1] = low &+ (low < 10 ? 0x30 : 0x57)
-            }
+        let target = UnsafeMutableRawPointer(base + count)
+        var place = 0
+        while place + 4 <= source.count {
+            let digits = Self.hexadecimalDigits(
+                UInt32(littleEndian: source.loadUnaligned(fromByteOffset: place, as: UInt32.self)))
+            target.storeBytes(of: digits.littleEndian, toByteOffset: place * 2, as: UInt64.self)
+            place += 4
+        }
+        while place < source.count {
+            let digits = Self.hexadecimalDigits(UInt32(source[place]))
+            target.storeBytes(
+                of: UInt16(truncatingIfNeeded: digits).littleEndian, toByteOffset: place * 2, as: UInt16.self)
+            place += 1
         }
         state.pointee.count += source.count * 2
     }
 
+    /// The eight digits of four bytes at once, all in little endian.
+    @inline(__always)
+    private static func hexadecimalDigits(_ bytes: UInt32) -> UInt64 {
+        var spread = UInt64(bytes)
+        spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF
+        spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF
+        let nibbles = (spread >> 4 & 0x000F_000F_000F_000F) | (spread & 0x000F_000F_000F_000F) << 8
+        // 1 in each byte whose nibble is a letter.
+        let letters = (nibbles &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
+    }
+
     /// Appends an integer in decimal.
-    package func append(decimal value: Int64) {
+    public func append(decimal value: Int64) {
         if value < 0 { append(UInt8(ascii: "-")) }
         var rest = value.magnitude
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in

@@ -1,7 +1,7 @@
 extension JSONReader {
     /// Consumes a string and checks every byte of it. Eight bytes a step while they are plain ASCII.
     @inline(__always)
-    package mutating func readString() throws(JSONSyntaxError) -> JSONStringToken {
+    public mutating func readString() throws(JSONSyntaxError) -> JSONStringToken {
         guard try peek() == UInt8(ascii: "\"") else { throw JSONSyntaxError(.unexpectedByte, at: at) }
         let start = at + 1
         var cursor = start

@@ -1,26 +1,32 @@
 /// A strict, allocation-free cursor over JSON text (RFC 8259): what it accepts is checked in full, UTF-8, escapes and number grammar included.
 ///
 /// The memory it points at belongs to the caller and must outlive the reader.
-package struct JSONReader {
-    package let base: UnsafePointer<UInt8>
-    package let end: Int
-    package var at: Int
+public struct JSONReader {
+    /// The text's first byte.
+    public let base: UnsafePointer<UInt8>
+    /// The text's length in bytes.
+    public let end: Int
+    /// Where the cursor stands, in bytes from the first.
+    public var at: Int
 
     /// Deeper than any document of our sources (Firestore 20, BigQuery JSON 500), shallow enough for the stack.
-    package static let maximumDepth = 512
+    public static let maximumDepth = 512
 
-    package init(_ base: UnsafePointer<UInt8>, count: Int, at: Int = 0) {
+    /// A cursor over `count` bytes.
+    public init(_ base: UnsafePointer<UInt8>, count: Int, at: Int = 0) {
         self.base = base
         end = count
         self.at = at
     }
 
-    @inlinable package var isAtEnd: Bool { at >= end }
+    /// True behind the last byte.
+    @inlinable public var isAtEnd: Bool { at >= end }
 
     // MARK: Structure
 
+    /// Steps over insignificant space.
     @inlinable @inline(__always)
-    package mutating func skipWhitespace() {
+    public mutating func skipWhitespace() {
         while at < end {
             let byte = base[at]
             guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
@@ -30,21 +36,22 @@ package struct JSONReader {
 
     /// The next significant byte, not consumed.
     @inlinable @inline(__always)
-    package mutating func peek() throws(JSONSyntaxError) -> UInt8 {
+    public mutating func peek() throws(JSONSyntaxError) -> UInt8 {
         skipWhitespace()
         guard at < end else { throw JSONSyntaxError(.endOfInput, at: at) }
         return base[at]
     }
 
+    /// Consumes `byte`, which must be next.
     @inlinable @inline(__always)
-    package mutating func expect(_ byte: UInt8) throws(JSONSyntaxError) {
+    public mutating func expect(_ byte: UInt8) throws(JSONSyntaxError) {
         guard try peek() == byte else { throw JSONSyntaxError(.unexpectedByte, at: at) }
         at += 1
     }
 
     /// Consumes `byte` if it is next.
     @inlinable @inline(__always)
-    package mutating func consume(_ byte: UInt8) throws(JSONSyntaxError) -> Bool {
+    public mutating func consume(_ byte: UInt8) throws(JSONSyntaxError) -> Bool {
         guard try peek() == byte else { return false }
         at += 1
         return true
@@ -52,7 +59,7 @@ package struct JSONReader {
 
     /// After an element: true at a comma (consumed), false at `close` (consumed).
     @inlinable @inline(__always)
-    package mutating func hasNextElement(closing close: UInt8) throws(JSONSyntaxError) -> Bool {
+    public mutating func hasNextElement(closing close: UInt8) throws(JSONSyntaxError) -> Bool {
         let byte = try peek()
         if byte == UInt8(ascii: ",") {
             at += 1
@@ -65,34 +72,38 @@ package struct JSONReader {
 
     /// Consumes `{` or `[` and, if the container is empty, its end. False for an empty one.
     @inlinable @inline(__always)
-    package mutating func enter(_ open: UInt8, closing close: UInt8) throws(JSONSyntaxError) -> Bool {
+    public mutating func enter(_ open: UInt8, closing close: UInt8) throws(JSONSyntaxError) -> Bool {
         try expect(open)
         return try !consume(close)
     }
 
+    /// Consumes `{`; false, with its `}` consumed, for an empty object.
     @inlinable @inline(__always)
-    package mutating func enterObject() throws(JSONSyntaxError) -> Bool {
+    public mutating func enterObject() throws(JSONSyntaxError) -> Bool {
         try enter(UInt8(ascii: "{"), closing: UInt8(ascii: "}"))
     }
 
+    /// Consumes `[`; false, with its `]` consumed, for an empty array.
     @inlinable @inline(__always)
-    package mutating func enterArray() throws(JSONSyntaxError) -> Bool {
+    public mutating func enterArray() throws(JSONSyntaxError) -> Bool {
         try enter(UInt8(ascii: "["), closing: UInt8(ascii: "]"))
     }
 
+    /// Behind a member's value: consumes the comma, or the object's end and is false.
     @inlinable @inline(__always)
-    package mutating func hasNextMember() throws(JSONSyntaxError) -> Bool {
+    public mutating func hasNextMember() throws(JSONSyntaxError) -> Bool {
         try hasNextElement(closing: UInt8(ascii: "}"))
     }
 
+    /// Behind an item: consumes the comma, or the array's end and is false.
     @inlinable @inline(__always)
-    package mutating func hasNextItem() throws(JSONSyntaxError) -> Bool {
+    public mutating func hasNextItem() throws(JSONSyntaxError) -> Bool {
         try hasNextElement(closing: UInt8(ascii: "]"))
     }
 
     /// A member's name and its colon.
     @inlinable @inline(__always)
-    package mutating func readKey() throws(JSONSyntaxError) -> JSONStringToken {
+    public mutating func readKey() throws(JSONSyntaxError) -> JSONStringToken {
         let key = try readString()
         try expect(UInt8(ascii: ":"))
         return key
@@ -101,7 +112,7 @@ package struct JSONReader {
     // MARK: Values
 
     /// Consumes `true`, `false` or `null` given as text.
-    package mutating func readLiteral(_ literal: StaticString) throws(JSONSyntaxError) {
+    public mutating func readLiteral(_ literal: StaticString) throws(JSONSyntaxError) {
         skipWhitespace()
         let length = literal.utf8CodeUnitCount
         for index in 0..<length {
@@ -114,7 +125,7 @@ package struct JSONReader {
     }
 
     /// Consumes a number. A number that touches the end of the input counts as cut off, except with `atEndOfText`.
-    package mutating func readNumber(atEndOfText: Bool = false) throws(JSONSyntaxError) -> JSONNumberToken {
+    public mutating func readNumber(atEndOfText: Bool = false) throws(JSONSyntaxError) -> JSONNumberToken {
         skipWhitespace()
         let start = at
         var cursor = at
@@ -161,7 +172,7 @@ package struct JSONReader {
     }
 
     /// Checks and skips one value of any kind.
-    package mutating func skipValue(depth: Int = 0) throws(JSONSyntaxError) {
+    public mutating func skipValue(depth: Int = 0) throws(JSONSyntaxError) {
         guard depth < Self.maximumDepth else { throw JSONSyntaxError(.tooDeep, at: at) }
         switch try peek() {
         case UInt8(ascii: "\""):
@@ -189,26 +200,28 @@ package struct JSONReader {
     }
 
     /// Only white space may be left.
-    package mutating func finish() throws(JSONSyntaxError) {
+    public mutating func finish() throws(JSONSyntaxError) {
         skipWhitespace()
         guard at >= end else { throw JSONSyntaxError(.unexpectedByte, at: at) }
     }
 
     // MARK: Text
 
+    /// The content as it stands in the text, escapes not decoded.
     @inlinable @inline(__always)
-    package func raw(_ token: JSONStringToken) -> UnsafeRawBufferPointer {
+    public func raw(_ token: JSONStringToken) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + token.start, count: token.end - token.start)
     }
 
+    /// The number as it stands in the text.
     @inlinable
-    package func raw(_ token: JSONNumberToken) -> UnsafeRawBufferPointer {
+    public func raw(_ token: JSONNumberToken) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + token.start, count: token.end - token.start)
     }
 
     /// True if the string's content, escapes decoded, is `text` (which must be ASCII without escapes).
     @inlinable @inline(__always)
-    package func matches(_ token: JSONStringToken, _ text: StaticString) -> Bool {
+    public func matches(_ token: JSONStringToken, _ text: StaticString) -> Bool {
         let length = text.utf8CodeUnitCount
         guard token.isPlain, token.end - token.start == length else { return false }
         for index in 0..<length where base[token.start + index] != text.utf8Start[index] { return false }
@@ -216,7 +229,7 @@ package struct JSONReader {
     }
 
     /// The decoded text. Allocates: not for the path of every row.
-    package func string(_ token: JSONStringToken) -> String {
+    public func string(_ token: JSONStringToken) -> String {
         if token.isPlain { return String(decoding: raw(token), as: UTF8.self) }
         let decoded = ByteBuffer(capacity: token.end - token.start)
         decoded.appendDecoded(raw(token))
@@ -225,17 +238,21 @@ package struct JSONReader {
 }
 
 /// The content of a string between its quotes, as it stands in the input.
-package struct JSONStringToken {
-    package var start: Int
-    package var end: Int
+public struct JSONStringToken {
+    /// Of its first byte, behind the quote.
+    public var start: Int
+    /// Of the closing quote.
+    public var end: Int
     /// True if the content holds no escape sequence.
-    package var isPlain: Bool
+    public var isPlain: Bool
 }
 
 /// A number as it stands in the input.
-package struct JSONNumberToken {
-    package var start: Int
-    package var end: Int
+public struct JSONNumberToken {
+    /// Of its first byte.
+    public var start: Int
+    /// Behind its last byte.
+    public var end: Int
     /// True without fraction and exponent.
-    package var isInteger: Bool
+    public var isInteger: Bool
 }

@@ -1,6 +1,7 @@
 /// Why bytes are not the JSON they should be (RFC 8259), and where.
-package struct JSONSyntaxError: Error, Equatable, CustomStringConvertible {
-    package enum Kind: Sendable {
+public struct JSONSyntaxError: Error, Equatable, CustomStringConvertible {
+    /// What is wrong.
+    public enum Kind: Sendable {
         /// The input ends inside a value: more bytes may mend it.
         case endOfInput
         case unexpectedByte
@@ -11,16 +12,19 @@ package struct JSONSyntaxError: Error, Equatable, CustomStringConvertible {
         case tooDeep
     }
 
-    package var kind: Kind
+    /// What is wrong.
+    public var kind: Kind
     /// Bytes from the start of the input.
-    package var offset: Int
+    public var offset: Int
 
-    package init(_ kind: Kind, at offset: Int) {
+    /// An error at so many bytes from the start of the input.
+    public init(_ kind: Kind, at offset: Int) {
         self.kind = kind
         self.offset = offset
     }
 
-    package var description: String {
+    /// For people.
+    public var description: String {
         let what =
             switch kind {
             case .endOfInput: "the JSON ends in the middle of a value"

@@ -88,3 +88,18 @@ import Testing
         #expect(buffer.string == String(value))
     }
 }
+
+struct ByteBufferTests {
+    @Test func `hexadecimal of every byte at every length`() {
+        let bytes = [UInt8](0...255) + [0x09, 0x90, 0xFF]
+        for length in [0, 1, 3, 4, 5, 7, 255, 256, 259] {
+            let buffer = ByteBuffer(capacity: 64)
+            buffer.append(hexadecimal: Array(bytes.prefix(length)))
+            let wanted = bytes.prefix(length).map { byte in
+                let text = String(byte, radix: 16)
+                return text.count == 1 ? "0" + text : text
+            }
+            #expect(buffer.string == wanted.joined())
+        }
+    }
+}
