@@ -83,15 +83,17 @@ extension SpoolStore {
         let size = try Int64.fetchOne(
             database, sql: "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         guard var size, let connection = database.sqliteConnection else { return }
+        Self.growInChunks(of: 4096, connection)
+        // With room to spare SQLite may grow the file as it likes: in chunks it writes one byte to each new block first.
+        defer { Self.growInChunks(of: 0, connection) }
         // Through SQLite's own handle: closing another one would drop its locks (POSIX).
         let code = sqlite3_file_control(connection, "main", SQLITE_FCNTL_SIZE_HINT, &size)
         guard code == SQLITE_OK || code == SQLITE_NOTFOUND else { throw DatabaseError(resultCode: .SQLITE_FULL) }
     }
 
-    /// Makes `secureRoom` have an effect on this connection: SQLite heeds the hint only where files grow in chunks. These are so small that
-    /// the file is never larger than its pages.
-    static func growInChunks(_ database: Database) {
-        var bytes: Int32 = 4096
-        _ = database.sqliteConnection.map { sqlite3_file_control($0, "main", SQLITE_FCNTL_CHUNK_SIZE, &bytes) }
+    /// SQLite heeds the hint only where files grow in chunks. They are so small that the file is never larger than its pages; 0 for none.
+    private static func growInChunks(of bytes: Int32, _ connection: SQLiteConnection) {
+        var bytes = bytes
+        sqlite3_file_control(connection, "main", SQLITE_FCNTL_CHUNK_SIZE, &bytes)
     }
 }

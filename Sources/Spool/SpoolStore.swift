@@ -62,7 +62,6 @@ package final class SpoolStore: Sendable {
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.checkpointBytes / pageSize)")
                 // Debian's SQLite fills every page it frees with zeros, so that retention would write again all that it removes.
                 try database.execute(sql: "PRAGMA secure_delete = FAST")
-                growInChunks(database)
                 try migrate(database, path: path)
                 try doubtIfRestored(database)
             }
