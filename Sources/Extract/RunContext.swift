@@ -134,7 +134,7 @@ package final class RunContext {
     ///
     /// - Parameter beforeWaiting: called when the spool is full and this waits for room.
     func commitBeside(_ progress: Progress, beforeWaiting: (() async -> Void)? = nil) async throws {
-        if page.records.contains(where: asksSpool) { try await settleCommits() }
+        if asksSpool { try await settleCommits() }
         let batch = spareBatches.popLast() ?? RowBatch()
         batch.removeAll()
         let versions = try await VersionSettlement(run: self).settle()
@@ -177,12 +177,22 @@ package final class RunContext {
         underway.append(Underway(commit: commit, progress: progress, rowsRead: rowsRead, append: append))
     }
 
-    /// What is known of keys and of equal rows is read from the spool: the pages before must be there. What an object's rows were counted as is
-    /// in memory once it was read.
-    private func asksSpool(_ record: PageBuilder.Record) -> Bool {
-        if record.knownKey != nil { return true }
-        if let object = record.object { return rowCounts[object.number]?.reading != object.reading }
-        return record.countScope != nil
+    /// True if a record of the page can be judged only when the pages before are in the spool: what is known of keys and of equal rows is read
+    /// there. What an object's rows were counted as is in memory once it was read.
+    private var asksSpool: Bool {
+        // Neighbours mostly are of one object.
+        var counted: ObjectReading?
+        for index in page.records.indices {
+            if page.records[index].knownKey != nil { return true }
+            guard let object = page.records[index].object else {
+                if page.records[index].countScope != nil { return true }
+                continue
+            }
+            if object == counted { continue }
+            guard rowCounts[object.number]?.reading == object.reading else { return true }
+            counted = object
+        }
+        return false
     }
 
     /// Waits for the commits that are under way, all but so many.

@@ -104,9 +104,17 @@ struct VersionSettlement {
     /// Counts equal records within each object's present reading; those that an earlier reading spooled are known already.
     private func countObjectRows(_ outcome: inout Outcome) async throws {
         var objects: [Int64: [Int]] = [:]
+        // Neighbours mostly are of one object.
+        var (last, indices): (Int64?, [Int]) = (nil, [])
         for index in page.records.indices {
-            if let object = page.records[index].object { objects[object.number, default: []].append(index) }
+            guard let number = page.records[index].object?.number else { continue }
+            if number != last {
+                if let last { objects[last, default: []] += indices }
+                (last, indices) = (number, [])
+            }
+            indices.append(index)
         }
+        if let last { objects[last, default: []] += indices }
         for (number, indices) in objects.sorted(by: { $0.key < $1.key }) {
             guard let first = indices.first, let object = page.records[first].object else { continue }
             let counts = try await run.rowCounts(of: object)
@@ -119,9 +127,9 @@ struct VersionSettlement {
                 page.records[index].isUnchanged = count.isKnown
                 if count.isKnown {
                     outcome.unchanged += 1
-                    entry.unchanged += hashes[place].bytes
+                    hashes[place].append(to: &entry.unchanged)
                 } else {
-                    entry.spooled += hashes[place].bytes
+                    hashes[place].append(to: &entry.spooled)
                 }
             }
             outcome.objectLog.append(entry)

@@ -87,15 +87,19 @@ package final class RowBatch: @unchecked Sendable {
             rejection = Int32(rejections.count)
             rejections.append(reason)
         }
-        entries.append(
-            Entry(
-                payload: store(payload), id: id.map(store), insertID: store(insertID), sortKey: sortKey.map(store),
-                knownKey: knownKey.map(store), knownVersion: knownVersion.map(store),
-                extractedAt: attributes.extractedAt.microseconds, shape: attributes.shape,
-                operation: attributes.operation, mayRepeat: attributes.mayRepeat, rejection: rejection,
-                knownChanges: attributes.knownChanges.map(Int64.init)))
+        var entry = Entry(
+            payload: store(payload), insertID: store(insertID), extractedAt: attributes.extractedAt.microseconds,
+            shape: attributes.shape, operation: attributes.operation, mayRepeat: attributes.mayRepeat,
+            rejection: rejection)
+        if let id { entry.id = store(id) }
+        if let sortKey { entry.sortKey = store(sortKey) }
+        if let knownKey { entry.knownKey = store(knownKey) }
+        if let knownVersion { entry.knownVersion = store(knownVersion) }
+        if let changes = attributes.knownChanges { entry.knownChanges = Int64(changes) }
+        entries.append(entry)
     }
 
+    @inline(__always)
     private func store(_ bytes: UnsafeRawBufferPointer) -> Range<Int> {
         let start = storage.count
         storage.append(contentsOf: bytes)

@@ -45,7 +45,13 @@ package struct KnownHash: Sendable, Hashable {
     }
 
     package var bytes: [UInt8] {
-        withUnsafeBytes(of: high.bigEndian) { [UInt8]($0) } + withUnsafeBytes(of: low.bigEndian) { [UInt8]($0) }
+        var bytes: [UInt8] = []
+        append(to: &bytes)
+        return bytes
+    }
+
+    package func append(to target: inout [UInt8]) {
+        withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { target.append(contentsOf: $0) }
     }
 }
 

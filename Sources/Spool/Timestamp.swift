@@ -65,29 +65,31 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
             days -= 1
         }
         let date = Self.civil(fromDays: days)
-        func put(_ value: Int64, digits: Int, at offset: Int) {
-            // Only years outside of 1 to 9999 can be negative or longer than their digits.
-            var rest = abs(value)
-            for index in stride(from: digits - 1, through: 0, by: -1) {
-                target[offset + index] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
-                rest /= 10
-            }
+        func put(_ value: Int64, at offset: Int) {
+            let value = Int32(truncatingIfNeeded: value)
+            target[offset] = UInt8(truncatingIfNeeded: value / 10) &+ 0x30
+            target[offset + 1] = UInt8(truncatingIfNeeded: value % 10) &+ 0x30
         }
-        put(date.year, digits: 4, at: 0)
+        // Only years outside of 1 to 9999 can be negative or longer than their digits.
+        let year = abs(date.year) % 10_000
+        put(year / 100, at: 0)
+        put(year % 100, at: 2)
         target[4] = UInt8(ascii: "-")
-        put(date.month, digits: 2, at: 5)
+        put(date.month, at: 5)
         target[7] = UInt8(ascii: "-")
-        put(date.day, digits: 2, at: 8)
+        put(date.day, at: 8)
         target[10] = UInt8(ascii: "T")
-        put(second / 3600, digits: 2, at: 11)
+        put(second / 3600, at: 11)
         target[13] = UInt8(ascii: ":")
-        put(second / 60 % 60, digits: 2, at: 14)
+        put(second / 60 % 60, at: 14)
         target[16] = UInt8(ascii: ":")
-        put(second % 60, digits: 2, at: 17)
+        put(second % 60, at: 17)
         var length = 19
         if fraction != 0 {
             target[19] = UInt8(ascii: ".")
-            put(fraction, digits: 6, at: 20)
+            put(fraction / 10_000, at: 20)
+            put(fraction / 100 % 100, at: 22)
+            put(fraction % 100, at: 24)
             length = 26
             while target[length - 1] == UInt8(ascii: "0") { length -= 1 }
         }

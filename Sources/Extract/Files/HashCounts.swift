@@ -1,86 +1,118 @@
 internal import Spool
 
-/// A hash table of counts by hash, open addressing: 24 bytes a place and nothing allocated per row.
+/// A hash table of counts by hash, open addressing: 18 bytes a place and nothing allocated per row.
 final class HashCounts {
-    private struct Place {
-        var high: UInt64 = 0
-        var low: UInt64 = 0
-        var spooled: UInt32 = 0
-        var seen: UInt32 = 0
+    /// A place's two counts, a byte each.
+    private struct Tally {
+        var bits: UInt16 = 0
 
+        /// Its counts are in `large`.
+        static let large = Tally(bits: .max)
         /// A place that is taken was met or spooled at least once.
-        var isFree: Bool { spooled == 0 && seen == 0 }
+        var isFree: Bool { bits == 0 }
+        var isLarge: Bool { bits == .max }
+
+        init(bits: UInt16 = 0) { self.bits = bits }
+
+        /// Nil for what does not fit.
+        init?(_ count: RowCount) {
+            guard count.spooled < 0xFF, count.seen < 0xFF else { return nil }
+            bits = UInt16(count.spooled) << 8 | UInt16(count.seen)
+        }
+
+        var count: RowCount { RowCount(spooled: Int(bits >> 8), seen: Int(bits & 0xFF)) }
     }
 
-    private var places = [Place](repeating: Place(), count: 64)
-    private(set) var count = 0
+    private var hashes: [KnownHash]
+    private var tallies: [Tally]
+    /// Of rows that are there more often than a byte counts.
+    private var large: [KnownHash: RowCount] = [:]
+    private var taken = 0
 
-    func holds(_ hash: KnownHash) -> Bool { !places[index(of: hash)].isFree }
+    /// - Parameter maximum: so many hashes it will hold at the most: the last doubling makes room for just them.
+    init(maximum: Int) {
+        let steps = 13
+        let places = max(64, (maximum / 7 * 8) >> steps + 1)
+        hashes = [KnownHash](repeating: KnownHash(high: 0, low: 0), count: places)
+        tallies = [Tally](repeating: Tally(), count: places)
+    }
+
+    /// Hashes held, by the memory they take: a large count has some four times a small one's.
+    var count: Int { taken + large.count * 3 }
+
+    func holds(_ hash: KnownHash) -> Bool { !tallies[index(of: hash)].isFree }
 
     /// Changes the count of a hash; 0 and 0 for one never met. It is not 0 and 0 afterwards.
     @inline(__always)
     func change(_ hash: KnownHash, _ body: (inout RowCount) -> Void) {
         var index = index(of: hash)
-        if places[index].isFree {
-            if (count + 1) * 8 > places.count * 7 {
+        if tallies[index].isFree {
+            if (taken + 1) * 8 > tallies.count * 7 {
                 grow()
                 index = self.index(of: hash)
             }
-            count += 1
-            places[index].high = hash.high
-            places[index].low = hash.low
+            taken += 1
+            hashes[index] = hash
         }
-        var now = RowCount(spooled: Int(places[index].spooled), seen: Int(places[index].seen))
+        var now = tallies[index].isLarge ? large[hash] ?? RowCount(spooled: 0, seen: 0) : tallies[index].count
         body(&now)
-        places[index].spooled = UInt32(clamping: now.spooled)
-        places[index].seen = UInt32(clamping: now.seen)
+        if let tally = Tally(now) {
+            if tallies[index].isLarge { large[hash] = nil }
+            tallies[index] = tally
+        } else {
+            tallies[index] = .large
+            large[hash] = now
+        }
     }
 
     /// Where hashes are, in their order.
     func sortedPlaces() -> [Int32] {
-        var taken: [Int32] = []
-        taken.reserveCapacity(count)
-        for index in places.indices where !places[index].isFree { taken.append(Int32(index)) }
-        places.withUnsafeBufferPointer { places in
-            taken.sort {
-                let (one, other) = (places[Int($0)], places[Int($1)])
+        var places: [Int32] = []
+        places.reserveCapacity(taken)
+        for index in tallies.indices where !tallies[index].isFree { places.append(Int32(index)) }
+        hashes.withUnsafeBufferPointer { hashes in
+            places.sort {
+                let (one, other) = (hashes[Int($0)], hashes[Int($1)])
                 return one.high == other.high ? one.low < other.low : one.high < other.high
             }
         }
-        return taken
+        return places
     }
 
     subscript(place index: Int32) -> (hash: KnownHash, count: RowCount) {
-        let place = places[Int(index)]
-        return (
-            KnownHash(high: place.high, low: place.low), RowCount(spooled: Int(place.spooled), seen: Int(place.seen))
-        )
+        let (hash, tally) = (hashes[Int(index)], tallies[Int(index)])
+        return (hash, tally.isLarge ? large[hash] ?? tally.count : tally.count)
     }
 
     /// Keeps the memory.
     func removeAll() {
-        for index in places.indices { places[index] = Place() }
-        count = 0
+        for index in tallies.indices { tallies[index] = Tally() }
+        large.removeAll()
+        taken = 0
     }
 
     /// Where a hash is, or would be.
     @inline(__always)
     private func index(of hash: KnownHash) -> Int {
-        places.withUnsafeBufferPointer { places in
-            let mask = places.count - 1
-            var index = Int(truncatingIfNeeded: hash.high) & mask
-            while !places[index].isFree, places[index].high != hash.high || places[index].low != hash.low {
-                index = (index + 1) & mask
+        hashes.withUnsafeBufferPointer { hashes in
+            tallies.withUnsafeBufferPointer { tallies in
+                var index = Int(hash.high.multipliedFullWidth(by: UInt64(tallies.count)).high)
+                while !tallies[index].isFree, hashes[index].high != hash.high || hashes[index].low != hash.low {
+                    index = index + 1 == tallies.count ? 0 : index + 1
+                }
+                return index
             }
-            return index
         }
     }
 
     private func grow() {
-        let old = places
-        places = [Place](repeating: Place(), count: old.count * 2)
-        for place in old where !place.isFree {
-            places[index(of: KnownHash(high: place.high, low: place.low))] = place
+        let (oldHashes, oldTallies) = (hashes, tallies)
+        hashes = [KnownHash](repeating: KnownHash(high: 0, low: 0), count: oldTallies.count * 2)
+        tallies = [Tally](repeating: Tally(), count: oldTallies.count * 2)
+        for old in oldTallies.indices where !oldTallies[old].isFree {
+            let index = index(of: oldHashes[old])
+            hashes[index] = oldHashes[old]
+            tallies[index] = oldTallies[old]
         }
     }
 }

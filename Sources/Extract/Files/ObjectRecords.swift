@@ -12,10 +12,15 @@ struct ObjectRecords {
     private let isSnapshot: Bool
     private let keepsVersions: Bool
     private var path: Range<Int>?
-    private var page: PageBuilder { run.page }
+    private let page: PageBuilder
+    private let values: ByteBuffer
+    private let name: [UInt8]
 
     init(run: RunContext, row: FileRow, object: StoredObject, url: String, reading: ObjectReading) {
         self.run = run
+        page = run.page
+        values = run.page.values
+        name = Array((object.name + "#").utf8)
         self.row = row
         self.object = object
         self.url = url
@@ -36,11 +41,10 @@ struct ObjectRecords {
     }
 
     private func id(_ number: Int) -> Range<Int> {
-        let start = page.values.count
-        page.values.append(object.name)
-        page.values.append(UInt8(ascii: "#"))
-        page.values.append(decimal: Int64(number))
-        return start..<page.values.count
+        let start = values.count
+        values.append(name)
+        values.append(decimal: Int64(number))
+        return start..<values.count
     }
 
     /// Adds the record gathered in the row.

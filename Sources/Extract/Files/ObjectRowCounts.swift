@@ -13,7 +13,7 @@ final class ObjectRowCounts {
 
     private let store: SpoolStore
     private let object: ObjectReading
-    private let memory = HashCounts()
+    private let memory: HashCounts
     /// Of the rows on disk; nil while there are none.
     private var onDisk: HashFilter?
     private let maximumInMemory: Int
@@ -22,6 +22,7 @@ final class ObjectRowCounts {
         self.object = object
         self.store = store
         self.maximumInMemory = maximumInMemory
+        memory = HashCounts(maximum: maximumInMemory)
     }
 
     var reading: Int64 { object.reading }

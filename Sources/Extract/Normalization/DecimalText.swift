@@ -34,6 +34,37 @@ enum DecimalText {
         }
     }
 
+    /// Appends a double's text as Swift prints the number, where that shows without looking at its value; else appends nothing.
+    ///
+    /// A decimal of at most `digits` significant digits (15 for a double, 6 for a float: `DBL_DIG` and `FLT_DIG` of C) is the shortest text that
+    /// gives its value, and between 0.0001 and 2^24 Swift prints no exponent.
+    @inline(__always)
+    static func appendShort(_ text: UnsafeRawBufferPointer, digits: Int, to target: ByteBuffer) -> Bool {
+        let start = text.first == UInt8(ascii: "-") ? 1 : 0
+        let length = text.count - start
+        guard length > 0, length <= digits + 1 else { return false }
+        var point = length
+        for place in 0..<length {
+            let byte = text[start + place]
+            if byte &- 0x30 < 10 { continue }
+            guard byte == UInt8(ascii: "."), point == length else { return false }
+            point = place
+        }
+        let isWhole = point == length
+        // Both sides of the point have a digit, and no zero too much: in front as in 07, behind as in 1.50.
+        guard length - (isWhole ? 0 : 1) <= digits, point > 0, isWhole || point + 1 < length,
+            point == 1 || text[start] != 0x30, isWhole || point + 2 == length || text[text.count - 1] != 0x30
+        else { return false }
+        if !isWhole, text[start] == 0x30, length > 5 {
+            // 0.00001 is printed as 1e-05.
+            let zeros = text[(start + 2)..<(start + 6)].allSatisfy { $0 == 0x30 }
+            guard !zeros else { return false }
+        }
+        target.append(text)
+        if isWhole { target.append(".0") }
+        return true
+    }
+
     /// True for a plain decimal within BIGNUMERIC's range and scale.
     static func fitsBignumeric(_ text: UnsafeRawBufferPointer) -> Bool {
         guard let parts = Parts(text), parts.fraction.count <= 38 else { return false }

@@ -7,71 +7,6 @@ internal import Transport
 /// Values arrive in the record's own order as finished JSON; the names of columns are known only at the page's end, so a row is put
 /// together then, in the order of its columns. All memory is reused from page to page.
 final class PageBuilder {
-    /// One value of a record: where its JSON stands in `values`.
-    struct Slot {
-        var field: Int32
-        var type: ValueType
-        var start: Int
-        var end: Int
-    }
-
-    /// One record of the page.
-    struct Record {
-        var slots: Range<Int>
-        var id: Range<Int>?
-        var path: Range<Int>?
-        var createdAt: Timestamp?
-        var updatedAt: Timestamp?
-        var version: Range<Int>
-        var identity: Range<Int>
-        var sortKey: Range<Int>?
-        var knownKey: Range<Int>?
-        var knownVersion: Range<Int>?
-        var operation = RowOperation.upsert
-        var mayRepeat = false
-        /// The record's rescued values, in `rescues`.
-        var rescues: Range<Int> = 0..<0
-        /// The version is the hash of the fields, made at the page's end; `version` is not looked at.
-        var hashesFields = false
-        /// For a record without a key: equal records are counted within this scope, and `identity` is the first of three parts.
-        var countScope: Range<Int>?
-        /// Of equal records within the scope only the first becomes a row: for a record with a key that nothing makes unique.
-        var dropsEqualRows = false
-        /// Set for a record whose equals are counted within an object's reading, in place of the scope.
-        var object: ObjectReading?
-        /// Equal records before this one within its scope.
-        var equalsBefore = 0
-        /// Earlier changes of this key (`#n`).
-        var changes = 0
-        /// True for a version that is known already: no row is made of it.
-        var isUnchanged = false
-        /// From a source whose values have no types of their own.
-        var isUntyped = false
-        /// Set for a record that is spooled as rejected at once.
-        var rejection: (reason: String, message: String)?
-        fileprivate(set) var text: HashedText?
-    }
-
-    /// The fields of a record as JSON, and their hash.
-    struct HashedText {
-        /// From the comma before the first member to the closing brace; in `texts`.
-        var members: Range<Int>
-        /// Lower-case hex; in `texts`.
-        var hash: Range<Int>
-        /// The hash as knownVersions keep it: its first 16 bytes.
-        var known: KnownHash
-    }
-
-    /// A value that has no form in its own type.
-    struct Rescue {
-        /// A field, or -1 for a member that belongs to no field.
-        var field: Int32
-        /// The member's name where there is no field.
-        var name: String
-        /// The value as finished JSON.
-        var value: Range<Int>
-    }
-
     let fields: FieldTable
     /// Finished JSON values, and the raw texts of ids, paths, versions and keys.
     let values = ByteBuffer(capacity: 1 << 20)
@@ -92,16 +27,18 @@ final class PageBuilder {
     /// How far the clock was behind the stream's last value, if it was.
     private(set) var clockWasBehind = false
 
+    /// The slots of the record last looked at in the order of their columns, counted from its first slot; and their fields as they came.
     private var order: [Int32] = []
-    private var orderedFields: [Int32] = []
+    private var arrivedFields: [Int32] = []
     private var shapes: [ShapeKey: String] = [:]
     /// About what `shapes` takes.
     private var shapeBytes = 0
     /// Where every record has fields of its own, its shape is worth no memory.
     private static let maximumShapeBytes = 8 << 20
-    /// The last record's shape, and its number in the batch that is being filled.
-    private var lastKey = ShapeKey(metadata: 0, columns: [])
-    private var lastShape: Int32?
+    /// The shapes of the batch that is being filled and their numbers in it, by a hash of what `ShapeKey` holds; the last one looked at.
+    private var batchShapes: [UInt64: (key: ShapeKey, number: Int32)] = [:]
+    private var lastHash: UInt64 = 0
+    private var lastShape: (key: ShapeKey, number: Int32)?
 
     init(
         fields: FieldTable, frame: RowFrame, insertIDs: InsertIDMaker, lastExtractedAt: Timestamp,
@@ -179,8 +116,12 @@ final class PageBuilder {
     /// Appends one row for each record to the batch. Fields new in this page have their columns afterwards.
     func assemble(into batch: RowBatch) {
         nameNewFields()
+        batchShapes.removeAll(keepingCapacity: true)
         lastShape = nil
-        for record in records { assemble(record, into: batch) }
+        // In place: a record is some hundred bytes.
+        records.withUnsafeBufferPointer { records in
+            for index in records.indices { assemble(records[index], into: batch) }
+        }
         row.shrink(to: 1 << 20)
     }
 
@@ -192,6 +133,7 @@ final class PageBuilder {
             for rescue in rescues[record.rescues] where rescue.field >= 0 { used.insert(rescue.field) }
         }
         fields.nameNewFields(used.contains)
+        arrivedFields.removeAll()
     }
 
     /// The `_extracted_at` of the last row made.
@@ -200,7 +142,7 @@ final class PageBuilder {
     private func assemble(_ record: Record, into batch: RowBatch) {
         guard !record.isUnchanged else { return }
         let extractedAt = nextExtractedAt()
-        sortSlots(of: record)
+        sortSlots(record.slots)
         withInsertID(of: record) { insertID in
             row.removeAll()
             frame.open(row, record: record, values: values, extractedAt: extractedAt, insertID: insertID)
@@ -252,7 +194,7 @@ final class PageBuilder {
     private func appendMembers(of record: Record, to target: ByteBuffer) {
         if !record.rescues.isEmpty { appendRescued(of: record, to: target) }
         for index in order {
-            let slot = slots[Int(index)]
+            let slot = slots[record.slots.lowerBound + Int(index)]
             fields.appendOpening(of: Int(slot.field), to: target)
             target.append(values.bytes(slot.start..<slot.end))
         }
@@ -286,13 +228,17 @@ final class PageBuilder {
 
     private func hashFields(of index: Int) {
         let start = texts.count
-        sortSlots(of: records[index])
+        sortSlots(records[index].slots)
         appendMembers(of: records[index], to: texts)
         let members = start..<texts.count
-        let text = texts.bytes(members)
-        // The comma in front of the first member stands where the object's brace is in the hashed text.
-        withUnsafeBytes(of: UInt8(ascii: "{")) { hasher.update($0) }
-        hasher.update(UnsafeRawBufferPointer(rebasing: text.count > 1 ? text.dropFirst() : text[...]))
+        if members.count > 1 {
+            // What is hashed is an object: for a moment its brace stands where a row has the comma in front of the first member.
+            texts.base[start] = UInt8(ascii: "{")
+            hasher.update(texts.bytes(members))
+            texts.base[start] = UInt8(ascii: ",")
+        } else {
+            withUnsafeBytes(of: (UInt8(ascii: "{"), UInt8(ascii: "}"))) { hasher.update($0) }
+        }
         digest.withUnsafeMutableBytes { hasher.finish(into: $0) }
         texts.append(hexadecimal: digest)
         let known = digest.withUnsafeBytes { bytes in
@@ -318,11 +264,13 @@ final class PageBuilder {
         return lastExtractedAt
     }
 
-    /// Puts the record's slots into column order. Records of one page mostly share it, so the last order is tried first.
-    private func sortSlots(of record: Record) {
-        let range = record.slots
+    /// Puts a record's slots into column order. Neighbours mostly have the same fields: then the order is the last one's.
+    private func sortSlots(_ range: Range<Int>) {
+        if hasLastFields(range) { return }
+        arrivedFields.removeAll(keepingCapacity: true)
+        for slot in slots[range] { arrivedFields.append(slot.field) }
         order.removeAll(keepingCapacity: true)
-        order.append(contentsOf: Int32(range.lowerBound)..<Int32(range.upperBound))
+        order.append(contentsOf: 0..<Int32(range.count))
         // Sources mostly deliver fields in a settled order: insertion sort is linear then. It gives up where that is not so, for a document
         // may have a hundred thousand fields.
         var moves = 16 * order.count
@@ -342,38 +290,57 @@ final class PageBuilder {
         }
     }
 
-    @inline(__always)
-    private func rank(_ slot: Int32) -> Int32 { fields.fields[Int(slots[Int(slot)].field)].rank }
-
-    /// The number of the record's shape within the batch. Neighbours mostly share it: then nothing is looked up.
-    private func shapeNumber(of record: Record, in batch: RowBatch) -> Int32 {
-        let metadata = frame.metadata(of: record)
-        if let lastShape, lastKey.metadata == metadata, lastKey.columns.count == order.count {
-            var index = 0
-            while index < order.count {
-                let slot = slots[Int(order[index])]
-                let column = lastKey.columns[index]
-                guard column.field == slot.field, column.type == slot.type else { break }
-                index += 1
-            }
-            if index == order.count { return lastShape }
-        }
-        lastKey.metadata = metadata
-        lastKey.columns.removeAll(keepingCapacity: true)
-        for index in order {
-            let slot = slots[Int(index)]
-            lastKey.columns.append(ShapeKey.Column(field: slot.field, type: slot.type))
-        }
-        let number = batch.shapeNumber(for: shape(of: record))
-        lastShape = number
-        return number
+    private func hasLastFields(_ range: Range<Int>) -> Bool {
+        guard arrivedFields.count == range.count else { return false }
+        var index = 0
+        while index < arrivedFields.count, arrivedFields[index] == slots[range.lowerBound + index].field { index += 1 }
+        return index == arrivedFields.count
     }
 
-    /// The definition of the shape in `lastKey`.
-    private func shape(of record: Record) -> String {
-        if let known = shapes[lastKey] { return known }
+    @inline(__always)
+    private func rank(_ place: Int32) -> Int32 { fields.fields[Int(arrivedFields[Int(place)])].rank }
+
+    /// The number of the record's shape within the batch. Nothing is allocated for a shape that the batch has already.
+    private func shapeNumber(of record: Record, in batch: RowBatch) -> Int32 {
+        let metadata = frame.metadata(of: record)
+        let first = record.slots.lowerBound
+        var hash = UInt64(metadata)
+        for index in order {
+            let slot = slots[first + Int(index)]
+            hash =
+                (hash ^ UInt64(truncatingIfNeeded: slot.field) << 8 ^ UInt64(slot.type.code)) &* 0x9E37_79B9_7F4A_7C15
+            hash ^= hash >> 32
+        }
+        if let lastShape, lastHash == hash, isShape(lastShape.key, of: metadata, first) { return lastShape.number }
+        if let known = batchShapes[hash], isShape(known.key, of: metadata, first) {
+            (lastHash, lastShape) = (hash, known)
+            return known.number
+        }
+        let columns = order.map { index in
+            let slot = slots[first + Int(index)]
+            return ShapeKey.Column(field: slot.field, type: slot.type)
+        }
+        let key = ShapeKey(metadata: metadata, columns: columns)
+        let shape = (key: key, number: batch.shapeNumber(for: definition(of: key, record)))
+        batchShapes[hash] = shape
+        (lastHash, lastShape) = (hash, shape)
+        return shape.number
+    }
+
+    /// True if the record whose slots are in order has this shape.
+    private func isShape(_ key: ShapeKey, of metadata: UInt16, _ first: Int) -> Bool {
+        guard key.metadata == metadata, key.columns.count == order.count else { return false }
+        for (place, column) in key.columns.enumerated() {
+            let slot = slots[first + Int(order[place])]
+            guard column.field == slot.field, column.type == slot.type else { return false }
+        }
+        return true
+    }
+
+    private func definition(of key: ShapeKey, _ record: Record) -> String {
+        if let known = shapes[key] { return known }
         var lines = frame.shapeLines(of: record)
-        for column in lastKey.columns {
+        for column in key.columns {
             let untyped = record.isUntyped && column.type != .null ? "?" : ""
             lines.append("\(fields.fields[Int(column.field)].column)\t\(untyped)\(column.type.rawValue)\t")
         }
@@ -382,8 +349,8 @@ final class PageBuilder {
             shapes.removeAll()
             shapeBytes = 0
         }
-        shapes[lastKey] = definition
-        shapeBytes += definition.utf8.count + lastKey.columns.count * MemoryLayout<ShapeKey.Column>.stride + 128
+        shapes[key] = definition
+        shapeBytes += definition.utf8.count + key.columns.count * MemoryLayout<ShapeKey.Column>.stride + 128
         return definition
     }
 }

@@ -4,8 +4,6 @@ internal import Spool
 /// The metadata columns at the head of every row, under their final names.
 struct RowFrame {
     private let names: [MetadataColumn: String]
-    private let openings: [MetadataColumn: [UInt8]]
-    private let runID: [UInt8]
 
     /// - Parameter renames: by column name, also for metadata columns.
     init(runID: String, renames: [String: String]) {
@@ -21,29 +19,32 @@ struct RowFrame {
             openings[column] = buffer.array
         }
         self.names = names
-        self.openings = openings
-        let quoted = ByteBuffer(capacity: 64)
-        quoted.appendJSONString(runID)
-        self.runID = quoted.array
-        id = openings[.id] ?? []
-        path = openings[.path] ?? []
-        createdAt = openings[.createdAt] ?? []
-        updatedAt = openings[.updatedAt] ?? []
-        extractedAt = openings[.extractedAt] ?? []
-        run = openings[.runID] ?? []
-        operation = openings[.operation] ?? []
-        insertID = openings[.insertID] ?? []
-        rescued = openings[.rescued] ?? []
+        func opening(_ column: MetadataColumn) -> [UInt8] { openings[column] ?? [] }
+        id = opening(.id)
+        path = opening(.path)
+        createdAt = opening(.createdAt)
+        updatedAt = opening(.updatedAt)
+        extractedAt = opening(.extractedAt) + Array("\"".utf8)
+        rescued = opening(.rescued)
+        let run = ByteBuffer(capacity: 64)
+        run.append("\"")
+        run.append(opening(.runID))
+        run.appendJSONString(runID)
+        run.append(opening(.operation))
+        let insertID = opening(.insertID) + Array("\"".utf8)
+        upsert = run.array + Array("\"upsert\"".utf8) + insertID
+        delete = run.array + Array("\"delete\"".utf8) + insertID
     }
 
     private let id: [UInt8]
     private let path: [UInt8]
     private let createdAt: [UInt8]
     private let updatedAt: [UInt8]
+    /// With the opening quote of its value.
     private let extractedAt: [UInt8]
-    private let run: [UInt8]
-    private let operation: [UInt8]
-    private let insertID: [UInt8]
+    /// What stands between the moment and the insertId, by operation: from the moment's closing quote to the insertId's opening one.
+    private let upsert: [UInt8]
+    private let delete: [UInt8]
     /// `,"_rescued":`, which comes last of the metadata.
     let rescued: [UInt8]
 
@@ -72,13 +73,8 @@ struct RowFrame {
             append(updated, to: row)
         }
         row.append(extractedAt)
-        append(moment, to: row)
-        row.append(run)
-        row.append(runID)
-        row.append(operation)
-        row.append(record.operation == .upsert ? "\"upsert\"" : "\"delete\"")
-        row.append(self.insertID)
-        row.append(UInt8(ascii: "\""))
+        row.append(moment)
+        row.append(record.operation == .upsert ? upsert : delete)
         row.append(insertID)
         row.append(UInt8(ascii: "\""))
     }

@@ -19,6 +19,10 @@ package enum ValueType: String, Sendable, CaseIterable {
     case json = "JSON"
     /// JSON text for a STRING column (`nested: string`).
     case jsonText = "JSON_TEXT"
+
+    /// A number that is this case's alone, in this process.
+    @inline(__always)
+    var code: UInt8 { withUnsafeBytes(of: self) { $0.load(as: UInt8.self) } }
 }
 
 /// The metadata columns, in the order in which they stand in a row (contract section 9).

@@ -58,8 +58,12 @@ final class SQLNormalizer {
             guard isPlainDecimal(text) else { return nil }
             appendQuoted(text, to: target)
             return .numeric
-        case .float64: return appendFloat(text, to: target) { strtod($0, nil).jsonText }
-        case .float32: return appendFloat(text, to: target) { Float(strtod($0, nil)).jsonText }
+        case .float64:
+            if DecimalText.appendShort(text, digits: 15, to: target) { return .float64 }
+            return appendFloat(text, to: target) { strtod($0, nil).jsonText }
+        case .float32:
+            if DecimalText.appendShort(text, digits: 6, to: target) { return .float64 }
+            return appendFloat(text, to: target) { Float(strtod($0, nil)).jsonText }
         case .date:
             guard CivilText.isDate(text) else { return nil }
             appendQuoted(text, to: target)

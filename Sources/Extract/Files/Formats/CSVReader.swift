@@ -243,7 +243,8 @@ final class CSVReader: TextRecordReader {
 
     private func isNull(_ text: UnsafeRawBufferPointer) -> Bool {
         for null in nulls where null.count == text.count {
-            if null.withUnsafeBytes({ $0.elementsEqual(text) }) { return true }
+            guard let start = text.baseAddress, !null.isEmpty else { return true }
+            if memcmp(null, start, null.count) == 0 { return true }
         }
         return false
     }

@@ -1,6 +1,10 @@
 internal import JSONBytes
 internal import Spool
 
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
 /// Types a CSV text only where it is exactly what that type would print (contract section 4); everything else is a string. Nothing is lost
 /// by guessing: each form gives back the text.
 enum CSVValue {
@@ -11,7 +15,7 @@ enum CSVValue {
             if first == UInt8(ascii: "-") || first &- 0x30 < 10 {
                 if let type = writeNumberOrTime(text, to: values) { return type }
             } else if first == UInt8(ascii: "t") || first == UInt8(ascii: "f") {
-                if text.elementsEqual("true".utf8) || text.elementsEqual("false".utf8) {
+                if isSame(text, "true") || isSame(text, "false") {
                     values.append(text)
                     return .bool
                 }
@@ -40,6 +44,7 @@ enum CSVValue {
         guard whole > 0, whole == 1 || text[digits] != 0x30 else { return nil }
         if let point {
             guard point + 1 < text.count, text.count <= 24 else { return nil }
+            if DecimalText.appendShort(text, digits: JSONNumber.exactDigits, to: values) { return .float64 }
             let value = JSONNumber.double(text)
             var printed = value.description
             guard printed.withUTF8({ UnsafeRawBufferPointer($0).elementsEqual(text) }) else { return nil }
@@ -60,20 +65,26 @@ enum CSVValue {
             else { return nil }
             type = .date
         } else {
-            guard text[10] == UInt8(ascii: "T"), text.last == UInt8(ascii: "Z"),
-                let moment = Timestamp(rfc3339: text)
-            else { return nil }
-            let isSame = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Timestamp.maximumTextLength) {
-                guard let start = $0.baseAddress else { return false }
-                return UnsafeRawBufferPointer(start: start, count: moment.write(into: start)).elementsEqual(text)
-            }
-            guard isSame else { return nil }
+            guard isPrintedTimestamp(text) else { return nil }
             type = .timestamp
         }
         values.append(UInt8(ascii: "\""))
         values.append(text)
         values.append(UInt8(ascii: "\""))
         return type
+    }
+
+    /// True for RFC 3339 in UTC with `Z`, a moment that exists, no trailing zeros in at most six digits of fraction.
+    private static func isPrintedTimestamp(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard text.count >= 20, text.count <= Timestamp.maximumTextLength, text[10] == UInt8(ascii: "T"),
+            text[text.count - 1] == UInt8(ascii: "Z"), Timestamp(rfc3339: text) != nil
+        else { return false }
+        return text.count == 20 || text[text.count - 2] != 0x30
+    }
+
+    private static func isSame(_ text: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {
+        guard text.count == word.utf8CodeUnitCount, let start = text.baseAddress else { return false }
+        return memcmp(start, word.utf8Start, text.count) == 0
     }
 
     private static func number(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int64? {

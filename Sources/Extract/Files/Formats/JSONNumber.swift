@@ -10,7 +10,7 @@ enum JSONNumber {
     private static let numericDigits = 29
     private static let bignumericDigits = 38
     /// A double gives back every decimal of so many significant digits.
-    private static let exactDigits = 15
+    static let exactDigits = 15
 
     /// Appends the number's JSON.
     ///
@@ -29,6 +29,7 @@ enum JSONNumber {
                 return (digits <= numericDigits ? .numeric : .bignumeric, false)
             }
         }
+        if DecimalText.appendShort(text, digits: exactDigits, to: values) { return (.float64, false) }
         let value = double(text)
         guard value.isFinite else {
             values.append("null")
