@@ -1,6 +1,10 @@
 import ArgumentParser
 import Foundation
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 @main
 struct Etlctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,7 +18,18 @@ struct Etlctl: AsyncParsableCommand {
         ])
 
     static func main() async {
+        keepHeapSmall()
         Foundation.exit(
             await CommandRunner.main(Self.self, arguments: Array(CommandLine.arguments.dropFirst()), in: .process()))
+    }
+
+    /// glibc raises the size from which it gives memory back to the system with every such block that is freed: what one large page took
+    /// would stay with the process, and memory would not be flat. A fixed size turns that off (mallopt(3)).
+    private static func keepHeapSmall() {
+        // <malloc.h> is not in Swift's module of glibc, and another C library has no mallopt.
+        guard let symbol = dlsym(nil, "mallopt") else { return }
+        let mallopt = unsafeBitCast(symbol, to: (@convention(c) (CInt, CInt) -> CInt).self)
+        let mmapThreshold: CInt = -3
+        _ = mallopt(mmapThreshold, 1 << 20)
     }
 }

@@ -29,10 +29,13 @@ final class HashCounts {
     private var large: [KnownHash: RowCount] = [:]
     private var taken = 0
 
-    /// - Parameter maximum: so many hashes it will hold at the most: the last doubling makes room for just them.
+    /// What each step of growth multiplies the places by: the old ones, held beside the new for a moment, are few.
+    private static let growth = 4
+
+    /// - Parameter maximum: so many hashes it will hold at the most: the last step of growth makes room for just them.
     init(maximum: Int) {
-        let steps = 13
-        let places = max(64, (maximum / 7 * 8) >> steps + 1)
+        var places = maximum / 7 * 8 + 8
+        while places > 64 * Self.growth { places = places / Self.growth + 1 }
         hashes = [KnownHash](repeating: KnownHash(high: 0, low: 0), count: places)
         tallies = [Tally](repeating: Tally(), count: places)
     }
@@ -107,8 +110,8 @@ final class HashCounts {
 
     private func grow() {
         let (oldHashes, oldTallies) = (hashes, tallies)
-        hashes = [KnownHash](repeating: KnownHash(high: 0, low: 0), count: oldTallies.count * 2)
-        tallies = [Tally](repeating: Tally(), count: oldTallies.count * 2)
+        hashes = [KnownHash](repeating: KnownHash(high: 0, low: 0), count: oldTallies.count * Self.growth)
+        tallies = [Tally](repeating: Tally(), count: oldTallies.count * Self.growth)
         for old in oldTallies.indices where !oldTallies[old].isFree {
             let index = index(of: oldHashes[old])
             hashes[index] = oldHashes[old]
