@@ -126,7 +126,7 @@ final class CSVReader: TextRecordReader {
             guard next - start <= Self.maximumRecord else { return badLine("it is longer than 16 MiB") }
             step(to: next, lines: lines)
             if end == start { return .blank }
-            guard isUTF8(start..<end) else {
+            guard isValidUTF8(buffer.bytes(start..<end)) else {
                 return .bad(
                     BadLine(line: firstLine, reason: "it is not UTF-8", text: [UInt8](buffer.bytes(start..<end))))
             }
@@ -155,23 +155,6 @@ final class CSVReader: TextRecordReader {
         let text = [UInt8](buffer.bytes(cursor..<end))
         step(to: next, lines: 1)
         return .bad(BadLine(line: place.line, reason: reason, text: text))
-    }
-
-    private func isUTF8(_ range: Range<Int>) -> Bool {
-        var at = range.lowerBound
-        while at < range.upperBound {
-            while at + 8 <= range.upperBound {
-                let word = UnsafeRawPointer(buffer.base + at).loadUnaligned(as: UInt64.self)
-                guard word & 0x8080_8080_8080_8080 == 0 else { break }
-                at += 8
-            }
-            guard at < range.upperBound else { return true }
-            guard case .valid(let length) = lengthOfUTF8(buffer.base + at, available: range.upperBound - at) else {
-                return false
-            }
-            at += length
-        }
-        return true
     }
 
     // MARK: Columns

@@ -173,8 +173,9 @@ final class ParquetColumn {
         if hasAhead { return (aheadDefinition, aheadRepetition) }
         if current < pages.count, pages[current].left == 0 { dropPage() }
         guard current < pages.count else { return nil }
-        aheadRepetition = try pages[current].repetitions?.next() ?? 0
-        aheadDefinition = try pages[current].definitions?.next() ?? 0
+        // A level that can only be 0 has no decoder.
+        if leaf.maximumRepetition > 0 { aheadRepetition = try pages[current].repetitions?.next() ?? 0 }
+        if leaf.maximumDefinition > 0 { aheadDefinition = try pages[current].definitions?.next() ?? 0 }
         guard aheadRepetition <= leaf.maximumRepetition, aheadDefinition <= leaf.maximumDefinition else {
             throw BrokenObject(reason: "column \(leaf.name) holds levels that its schema does not have")
         }

@@ -1,9 +1,10 @@
+internal import JSONBytes
 internal import Spool
 
 /// Reads one Parquet object into the page, row group by row group, only the columns that are wanted.
 struct ParquetObjectRead {
     /// All windows of a row group's columns together.
-    private static let windowBudget = 6 << 20
+    private static let windowBudget = 3 << 20
     /// Rows of nulls alone must not be free either.
     private static let bytesOfEmptyRow = 64
 
@@ -24,6 +25,7 @@ struct ParquetObjectRead {
         let nodes = try wantedColumns(metadata)
         let leaves = nodes.flatMap(\.0.leaves)
         file.windowSize = min(1 << 20, max(64 << 10, Self.windowBudget / max(1, leaves.count)))
+        let (run, values) = (run, run.page.values)
         let assembler = ParquetRowWriter(nodes, nestsAsJSON: run.stream.nestsAsJSON)
         var records = ObjectRecords(
             run: run, row: row, object: context.object, url: context.url, reading: context.reading)
@@ -42,7 +44,7 @@ struct ParquetObjectRead {
                 let ready = try await rowsReady(readers, atMost: left)
                 left -= ready
                 for _ in 0..<ready {
-                    let bytes = run.page.byteCount
+                    let bytes = values.count
                     row.begin()
                     try assembler.write(into: row)
                     if skipped > 0 {
@@ -51,7 +53,7 @@ struct ParquetObjectRead {
                         continue
                     }
                     place.row += 1
-                    try limit.count(in: 0, out: Self.bytesOfEmptyRow + run.page.byteCount - bytes)
+                    try limit.count(in: 0, out: Self.bytesOfEmptyRow + values.count - bytes)
                     records.addRow(number: place.row)
                     guard run.isPageFull || run.isExhausted else { continue }
                     context.stand(at: place)

@@ -11,7 +11,16 @@ final class ParquetRowWriter {
     /// Levels that repeat themselves take no room in a file: what they become must have an end. JSON lines end at half of it.
     private static let maximumRow = 64 << 20
 
+    /// A column without nesting in the row group that is read: what a row needs of it at hand, without a look at the schema.
+    private struct FlatColumn {
+        var reader: ParquetColumn
+        var leaf: ParquetLeaf
+        var maximumDefinition: Int
+    }
+
     private let columns: [Column]
+    /// Beside `columns`; nil for nested ones.
+    private var flat: [FlatColumn?] = []
     private let writer: ParquetValueWriter
     private let nestedType: ValueType
     private let nested = ByteBuffer(capacity: 1 << 12)
@@ -26,48 +35,67 @@ final class ParquetRowWriter {
         nestedType = nestsAsJSON ? .json : .jsonText
     }
 
-    func begin(_ readers: [ParquetColumn?]) { self.readers = readers }
+    func begin(_ readers: [ParquetColumn?]) {
+        self.readers = readers
+        flat = columns.map { column in
+            guard case .leaf(let leaf) = column.node.kind, leaf.index < readers.count, let reader = readers[leaf.index]
+            else { return nil }
+            return FlatColumn(reader: reader, leaf: leaf, maximumDefinition: leaf.maximumDefinition)
+        }
+    }
 
     /// Takes one row; all columns must have it ready.
     func write(into row: FileRow) throws {
-        let rowStart = row.values.count
-        for column in columns {
-            guard row.values.count - rowStart <= Self.maximumRow else { throw Self.tooLarge }
-            for leaf in column.node.leaves where try reader(leaf).entry().repetition != 0 {
-                throw BrokenObject(reason: "column \(leaf.name) begins in the middle of a row")
-            }
-            let start = row.values.count
-            switch column.node.kind {
-            case .leaf(let leaf):
-                let reader = try reader(leaf)
-                if try reader.entry().definition < leaf.maximumDefinition {
-                    reader.take()
-                    row.values.append("null")
-                    row.take(column.field, .null, from: start)
-                    continue
-                }
-                let type = try writer.write(leaf, reader.values, to: row.values, isNested: false)
-                reader.take()
-                row.take(column.field, type, from: start)
-                if let rescued = writer.rescued, row.page.fields.fields[column.field].isSelected {
-                    rescued.withUnsafeBytes { row.page.rescue(field: column.field, text: $0) }
-                }
-            case .group, .list, .map:
-                nested.removeAll()
-                try write(column.node)
-                if nested.count == 4, nested.bytes.elementsEqual("null".utf8) {
-                    row.values.append("null")
-                    row.take(column.field, .null, from: start)
-                } else {
-                    row.values.appendJSONString(nested.bytes)
-                    row.take(column.field, nestedType, from: start)
-                }
-                nested.shrink(to: 1 << 20)
+        let values = row.values
+        let rowStart = values.count
+        for index in columns.indices {
+            guard values.count - rowStart <= Self.maximumRow else { throw Self.tooLarge }
+            if let column = flat[index] {
+                try write(column, columns[index].field, values, into: row)
+            } else {
+                try writeNested(columns[index], values, into: row)
             }
         }
     }
 
     private static let tooLarge = BrokenObject(reason: "a row of it becomes more than \(maximumRow >> 20) MiB")
+
+    @inline(__always)
+    private func write(_ column: FlatColumn, _ field: Int, _ values: ByteBuffer, into row: FileRow) throws {
+        let start = values.count
+        let entry = try column.reader.entry()
+        guard entry.repetition == 0 else { throw beginsLate(column.leaf) }
+        guard entry.definition >= column.maximumDefinition else {
+            column.reader.take()
+            values.append("null")
+            return row.take(field, .null, from: start)
+        }
+        let type = try writer.write(column.leaf, column.reader.values, to: values, isNested: false)
+        column.reader.take()
+        row.take(field, type, from: start)
+        if let rescued = writer.rescued, row.page.fields.fields[field].isSelected {
+            rescued.withUnsafeBytes { row.page.rescue(field: field, text: $0) }
+        }
+    }
+
+    private func writeNested(_ column: Column, _ values: ByteBuffer, into row: FileRow) throws {
+        for leaf in column.node.leaves where try reader(leaf).entry().repetition != 0 { throw beginsLate(leaf) }
+        let start = values.count
+        nested.removeAll()
+        try write(column.node)
+        if nested.count == 4, nested.bytes.elementsEqual("null".utf8) {
+            values.append("null")
+            row.take(column.field, .null, from: start)
+        } else {
+            values.appendJSONString(nested.bytes)
+            row.take(column.field, nestedType, from: start)
+        }
+        nested.shrink(to: 1 << 20)
+    }
+
+    private func beginsLate(_ leaf: ParquetLeaf) -> BrokenObject {
+        BrokenObject(reason: "column \(leaf.name) begins in the middle of a row")
+    }
 
     private func reader(_ leaf: ParquetLeaf) throws -> ParquetColumn {
         guard leaf.index < readers.count, let reader = readers[leaf.index] else {

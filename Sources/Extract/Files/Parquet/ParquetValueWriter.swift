@@ -203,7 +203,7 @@ final class ParquetValueWriter {
     // MARK: Text
 
     private func writeText(_ text: UnsafeRawBufferPointer, to target: ByteBuffer) -> ValueType {
-        guard Self.isUTF8(text) else {
+        guard isValidUTF8(text) else {
             scratch.removeAll()
             Base64.append(text, to: scratch)
             rescued = scratch.array
@@ -224,16 +224,6 @@ final class ParquetValueWriter {
         }
         if isNested { target.append(scratch) } else { target.appendJSONString(scratch.bytes) }
         return nestedType
-    }
-
-    static func isUTF8(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard let start = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return true }
-        var at = 0
-        while at < text.count {
-            guard case .valid(let length) = lengthOfUTF8(start + at, available: text.count - at) else { return false }
-            at += length
-        }
-        return true
     }
 
     private func writeUUID(_ bytes: UnsafeRawBufferPointer, to target: ByteBuffer) -> ValueType {
