@@ -1,5 +1,8 @@
 /// When the loop wakes, and when it has waited long enough.
 extension TableShipper {
+    /// How long what is due and can't be done is left alone at the most, while nothing happens.
+    private static let longestWait: Duration = .seconds(1)
+
     /// Wakes the loop at the next moment at which it may have something to do.
     func armTimer(_ group: inout Group) {
         guard ending == nil else { return }
@@ -10,7 +13,7 @@ extension TableShipper {
         }
         if let until = keeper.settlesUntil { moments.append(until) }
         if needsLook || needsPlan || needsProbe { moments.append(metadataDue) }
-        if let lookedAt { moments.append(lookedAt + Self.lookInterval) }
+        if sentSinceLook, let lookedAt { moments.append(max(lookedAt + Self.lookInterval, metadataDue)) }
         if hasFreshDoubt { moments.append(questionDue) }
         if let patience = configuration.patience, !shared.control.follows {
             for (since, _) in failingSince.values { moments.append(since + patience) }
@@ -20,13 +23,22 @@ extension TableShipper {
             if wait > .zero, !first.packed.isEmpty { moments.append(now + wait) }
         }
         if let undecidedSince { moments.append(undecidedSince + Self.decisionDelay) }
-        if isQuiet { moments.append(max(nextPoll, now)) }
-        // Something that is due already was left for a reason: an event will follow, or it is looked at again in a moment.
+        if isQuiet { moments.append(nextPoll) }
         let now = now
-        let soon = now + .milliseconds(10)
         // One that should have rung is late, and not to be relied on.
         timers = timers.filter { $0 > now }
-        guard let next = moments.map({ max($0, soon) }).min(), timers.min().map({ next < $0 }) ?? true else { return }
+        guard let due = moments.min() else { return }
+        // Something that is due already was left for a reason: an event will follow, or it is looked at again in a moment. If nothing comes of
+        // that, ever later: a link that is down half the day must not keep the machine busy.
+        var soon = now + .milliseconds(10)
+        if due <= now {
+            soon = now + min(.milliseconds(10) * (1 << min(overdueWakes, 10)), Self.longestWait)
+            overdueWakes += 1
+        } else {
+            overdueWakes = 0
+        }
+        let next = moments.map { $0 <= now ? soon : max($0, now + .milliseconds(10)) }.min() ?? soon
+        guard timers.min().map({ next < $0 }) ?? true else { return }
         timers.insert(next)
         let clock = clock
         group.addTask {

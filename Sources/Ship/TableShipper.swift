@@ -151,6 +151,10 @@ final class TableShipper {
 
     var ending: Ending?
     var nextPoll: Duration = .zero
+    /// The poll that was due is being made.
+    var isPolling = false
+    /// Wakes in a row for something that was due and that nothing came of.
+    var overdueWakes = 0
     var startedAt: Duration = .zero
 
     init(shared: Shared, table: TableReference, holder: DeliveryBudget.Holder, routes: [Route]) {
@@ -248,6 +252,7 @@ final class TableShipper {
     }
 
     private func handle(_ event: Event, _ group: inout Group) async throws {
+        if case .timer = event {} else { overdueWakes = 0 }
         switch event {
         case .packed(let result, let granted):
             isPacking = false
@@ -316,9 +321,13 @@ final class TableShipper {
             ending = try await hasDoubt() ? .settling : .drained
             return
         }
-        // Look for new rows at the next poll.
-        if now >= nextPoll {
+        // Look for new rows at the next poll, which is the second step from here.
+        guard now >= nextPoll else { return }
+        if isPolling {
+            isPolling = false
             nextPoll = now + configuration.pollInterval
+        } else {
+            isPolling = true
             for index in routes.indices {
                 routes[index].freshIsUsedUp = false
                 routes[index].leftOverIsUsedUp = false
