@@ -20,8 +20,8 @@ package struct ExtractOptions: Sendable {
     /// A page is committed at the latest at so many rows or bytes.
     package var rowsPerPage = 2000
     package var bytesPerPage = 4 << 20
-    /// Documents a query may return: large enough to make round trips cheap, small enough for a server's deadline.
-    package var documentsPerQuery = 2000
+    /// Documents a query may return: large enough to make round trips cheap, small enough for a server's deadline of a minute.
+    package var documentsPerQuery = 20_000
     /// Names are small: fewer, larger queries.
     package var keysPerQuery = 10_000
     /// Documents fetched by one request for named documents.

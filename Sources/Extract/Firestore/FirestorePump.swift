@@ -114,14 +114,11 @@ final class FirestorePump {
     private func limit() -> Int? {
         var limit = mostPerQuery
         if withFields {
-            // Some 16 MiB an answer: a server has a deadline, and small documents are the rule.
+            // Some 32 MiB an answer: a server has a deadline, and small documents are the rule. Pages are stored while the answer goes on.
             let average = documentsSeen == 0 ? 0 : bytesSeen / documentsSeen
-            limit = min(limit, documentsSeen == 0 ? Self.firstQuery : max(16, (16 << 20) / max(average, 1)))
-            // A page is best full when an answer ends: it is stored while the server works on the next.
-            if lanesAtOnce == 1 {
-                let taken = work.isFull() ? 0 : run.page.count
-                limit = min(limit, max(1, run.options.rowsPerPage - taken))
-            }
+            limit = min(limit, documentsSeen == 0 ? Self.firstQuery : max(16, (32 << 20) / max(average, 1)))
+            // A lane is cut between two answers.
+            if cutsLanes { limit = min(limit, Self.mostWhileCutting) }
         }
         guard let remaining = run.remainingRecords else { return limit }
         let promised = lanes.reduce(0) { $0 + max(0, $1.wanted - $1.received) }
@@ -130,6 +127,8 @@ final class FirestorePump {
 
     /// The first query is small, for how large the documents are is not known yet.
     private static let firstQuery = 400
+    /// A lane that others may take a part of asks for less: they wait for the answer's end.
+    private static let mostWhileCutting = 2000
 
     // MARK: Answers
 
