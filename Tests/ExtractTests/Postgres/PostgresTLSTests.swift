@@ -1,4 +1,3 @@
-import Spool
 import TestSupport
 import Testing
 
@@ -6,38 +5,23 @@ import Testing
 
 /// TLS with certificates of an authority of the tests' own; the server's is for 127.0.0.1, which is also called localhost.
 @Suite(.postgres) struct PostgresTLSTests {
-    private func read(_ database: PostgresDatabase, host: String = "127.0.0.1", _ options: String) async throws
-        -> ExtractResult
-    {
-        try await withTemporarySpool { spool in
-            await SQLExtraction(database.source(host: host, options: options), spool).withOptions {
-                $0.patience = .seconds(60)
-            }.run()
-        }
-    }
-
     @Test func `each mode demands what it says, and no more`() async throws {
         let server = try await PostgresServer.runningWithTLS()
         let authority = try #require(server.authority)
         let database = try server.database("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1)")
         let (right, wrong) = ("&sslrootcert=\(authority.certificate)", "&sslrootcert=\(authority.stranger)")
-        let cases: [(mode: String, host: String, authority: String, isTaken: Bool)] = [
-            ("disable", "127.0.0.1", "", true), ("require", "127.0.0.1", "", true), ("require", "localhost", "", true),
-            ("verify-ca", "127.0.0.1", right, true), ("verify-ca", "localhost", right, true),
-            ("verify-ca", "127.0.0.1", wrong, false), ("verify-full", "127.0.0.1", right, true),
-            ("verify-full", "localhost", right, false), ("verify-full", "127.0.0.1", wrong, false),
-            ("verify-full", "127.0.0.1", "&sslrootcert=/nowhere.pem", false),
-        ]
-        for (mode, host, authority, isTaken) in cases {
-            let result = try await read(database, host: host, "?sslmode=\(mode)\(authority)")
-            let what = "\(mode) \(host) \(authority): \(result.error.map { "\($0)" } ?? "")"
-            if isTaken {
-                #expect(result.status == .complete && result.counters.rowsRead == 1, "\(what)")
-            } else {
-                // At once, for no later attempt can do better.
-                #expect(result.kind == .unavailable && result.duration < .seconds(20), "\(what)")
-                #expect((result.error as? ExtractError)?.hint?.contains("sslmode") ?? false, "\(what)")
-            }
-        }
+        try await SQLTrouble.verifyTLS(
+            [
+                .init(mode: "disable", isTaken: true), .init(mode: "require", isTaken: true),
+                .init(mode: "require", host: "localhost", isTaken: true),
+                .init(mode: "verify-ca", authority: right, isTaken: true),
+                .init(mode: "verify-ca", host: "localhost", authority: right, isTaken: true),
+                .init(mode: "verify-ca", authority: wrong, isTaken: false),
+                .init(mode: "verify-full", authority: right, isTaken: true),
+                .init(mode: "verify-full", host: "localhost", authority: right, isTaken: false),
+                .init(mode: "verify-full", authority: wrong, isTaken: false),
+                .init(mode: "verify-full", authority: "&sslrootcert=/nowhere.pem", isTaken: false),
+            ], option: "sslmode"
+        ) { database.source(host: $0, options: $1) }
     }
 }
