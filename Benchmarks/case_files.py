@@ -1,9 +1,7 @@
-"""`etlctl extract` from CSV, JSON lines and Parquet into the spool, beside a C program that inserts the same payloads; and the memory that a
-file of 5 GB takes."""
+"""`etlctl extract` from CSV, JSON lines and Parquet into the spool, beside a C program that inserts the same payloads."""
 
 import csv
 import json
-import os
 import subprocess
 import sys
 
@@ -46,27 +44,10 @@ def write_parquet(path, count):
 FORMATS = {"csv": "write_csv", "jsonl": "records.write_json_lines", "parquet": "write_parquet"}
 
 
-def write_large(kind, path, part, times):
-    """The rows of one file again and again."""
-    if kind == "csv":
-        with open(path, "wb") as file:
-            head, body = open(part, "rb").read().split(b"\r\n", 1)
-            file.write(head + b"\r\n")
-            for _ in range(times):
-                file.write(body)
-        return
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(part)
-    with pyarrow.parquet.ParquetWriter(path, table.schema, compression="snappy") as writer:
-        for _ in range(times):
-            writer.write_table(table, row_group_size=1_000_000)
-
-
-def beside(function, *arguments):
-    """Calls a function of this file in another process: the kernel counts a process's peak memory from that of the one that started it, which
+def beside(function, *arguments, module="case_files"):
+    """Calls a function of a case in another process: the kernel counts a process's peak memory from that of the one that started it, which
     must stay small."""
-    code = f"import case_files; case_files.{function}"
+    code = f"import {module}; {module}.{function}"
     words = ", ".join(repr(str(word) if hasattr(word, "parts") else word) for word in arguments)
     subprocess.run([sys.executable, "-c", f"{code}({words})"], check=True, cwd=measure.HERE)
 
@@ -97,26 +78,3 @@ def floors(bench):
             .promise("wall time, of the C program's", ratio, 1.3)
         )
         bench.folder(kind)
-    for kind in ("csv", "parquet"):
-        yield large(bench, kind)
-
-
-def large(bench, kind):
-    """One run over a file of 5 GB: the same rows again and again."""
-    work = FileExtraction(bench, kind, f"large-{kind}")
-    target = int(5e9 * bench.scale)
-    part = work.folder / f"part.{kind}"
-    rows = bench.rows(1_000_000)
-    beside(FORMATS[kind], part, rows)
-    times = -(-target // part.stat().st_size)
-    beside("write_large", kind, work.file, part, times)
-    part.unlink()
-    work.rows = rows * times
-    size = os.path.getsize(work.file)
-    sample = work.extract()
-    bench.folder(f"large-{kind}")
-    return (
-        measure.Report(f"Extract a large file ({kind})", f"{size / 1e9:.2f} GB, {work.rows:,} rows, one run.")
-        .add({EXTRACT: [sample]})
-        .promise("peak memory", sample.memory, 96, unit=" MB")
-    )
