@@ -151,8 +151,8 @@ final class TableShipper {
 
     var ending: Ending?
     var nextPoll: Duration = .zero
-    /// The poll that was due is being made.
-    var isPolling = false
+    /// There was no end of following yet, after which everything spooled until then is looked for once more.
+    var wasFollowing = false
     /// Wakes in a row for something that was due and that nothing came of.
     var overdueWakes = 0
     var startedAt: Duration = .zero
@@ -233,6 +233,9 @@ final class TableShipper {
 
     private func step(_ group: inout Group) async throws {
         if ending == nil, shared.control.isStopping || Task.isCancelled { ending = .stopped }
+        let follows = shared.control.follows
+        if wasFollowing, !follows { lookForRows() }
+        wasFollowing = follows
         if ending == nil { try await keepTable() }
         if ending == nil { giveUpIfOutOfPatience() }
         if ending != nil {
@@ -299,7 +302,7 @@ final class TableShipper {
             ending = .stopped
             return
         }
-        let follows = shared.control.follows
+        let follows = wasFollowing
         if isHeld {
             if !follows { ending = .settling }
             return
@@ -321,17 +324,16 @@ final class TableShipper {
             ending = try await hasDoubt() ? .settling : .drained
             return
         }
-        // Look for new rows at the next poll, which is the second step from here.
         guard now >= nextPoll else { return }
-        if isPolling {
-            isPolling = false
-            nextPoll = now + configuration.pollInterval
-        } else {
-            isPolling = true
-            for index in routes.indices {
-                routes[index].freshIsUsedUp = false
-                routes[index].leftOverIsUsedUp = false
-            }
+        nextPoll = now + configuration.pollInterval
+        lookForRows()
+    }
+
+    /// Has the next step look into the spool for new rows.
+    private func lookForRows() {
+        for index in routes.indices {
+            routes[index].freshIsUsedUp = false
+            routes[index].leftOverIsUsedUp = false
         }
     }
 

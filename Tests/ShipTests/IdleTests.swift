@@ -60,4 +60,23 @@ struct IdleTests {
             #expect(try await bench.ledger().delivered == 0)
         }
     }
+
+    @Test(arguments: 0..<12)
+    func `rows spooled just before the end of following are delivered`(delay: Int) async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 10)
+            var configuration = bench.configuration()
+            configuration.follow = true
+            configuration.pollInterval = .milliseconds(200)
+            let shipper = bench.shipper(configuration)
+            let run = Task { try await shipper.run() }
+            let isDelivered = try await eventually { try await bench.ledger().delivered == 10 }
+            #expect(isDelivered)
+            try await Task.sleep(for: .milliseconds(delay * 20))
+            try await bench.spool(count: 10, from: 100)
+            shipper.endFollowing()
+            #expect(try await run.value.status == .drained)
+            #expect(try await bench.ledger().delivered == 20)
+        }
+    }
 }
