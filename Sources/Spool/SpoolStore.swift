@@ -21,8 +21,8 @@ package final class SpoolStore: Sendable {
     /// Bytes, of a file that is new; an existing one keeps its own. Rows are written and read in order, some hundred bytes each: pages of four
     /// times SQLite's default size save system calls (a tenth of what shipping costs).
     package static let pageSize = 16 << 10
-    /// The WAL is moved into the file when it has so many bytes.
-    private static let checkpointBytes = 16 << 20
+    /// The WAL is moved into the file when it has so many bytes: few enough that who fills pages meanwhile need not wait for it.
+    private static let checkpointBytes = 4 << 20
 
     /// Opens the spool and migrates it; with `creating`, makes folder and file if they are missing.
     ///

@@ -4,7 +4,7 @@ internal import Spool
 /// Reads one Parquet object into the page, row group by row group, only the columns that are wanted.
 struct ParquetObjectRead {
     /// All windows of a row group's columns together.
-    private static let windowBudget = 3 << 20
+    private static let windowBudget = 2 << 20
     /// Rows of nulls alone must not be free either.
     private static let bytesOfEmptyRow = 64
 
