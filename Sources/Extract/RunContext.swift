@@ -37,7 +37,7 @@ package final class RunContext {
     /// Used again by later commits.
     private var spareBatches: [RowBatch] = []
     /// Enough to work on while a commit waits for the disk; each holds a page's rows.
-    private static let commitsUnderway = 3
+    private static let commitsUnderway = 2
     private var uncommittedReads = 0
     private var uncommittedRecords = 0
     private let room: SpoolRoom

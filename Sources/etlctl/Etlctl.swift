@@ -30,6 +30,6 @@ struct Etlctl: AsyncParsableCommand {
         guard let symbol = dlsym(nil, "mallopt") else { return }
         let mallopt = unsafeBitCast(symbol, to: (@convention(c) (CInt, CInt) -> CInt).self)
         let mmapThreshold: CInt = -3
-        _ = mallopt(mmapThreshold, 1 << 20)
+        _ = mallopt(mmapThreshold, 256 << 10)
     }
 }
