@@ -26,8 +26,8 @@ package struct ExtractOptions: Sendable {
     package var keysPerQuery = 10_000
     /// Documents fetched by one request for named documents.
     package var documentsPerFetch = 500
-    /// Rows of one object that are counted in memory: 18 bytes a row, in a table that grows to 22 MB; more are counted on disk, which takes
-    /// as long again as all the rest of reading them.
+    /// Rows of one object that are counted in memory: 18 bytes a row, in a table that grows to 22 MB; more are counted on disk, which is
+    /// slower.
     package var rowsCountedInMemory = 1_040_000
     /// Rows a page of a query's result may have; the server sends fewer where they are large.
     package var rowsPerQuery = 20_000

@@ -151,7 +151,7 @@ final class TableShipper {
 
     var ending: Ending?
     var nextPoll: Duration = .zero
-    /// There was no end of following yet, after which everything spooled until then is looked for once more.
+    /// The present step began while the shipper was to follow. The first that does not looks into the spool once more.
     var wasFollowing = false
     /// Wakes in a row for something that was due and that nothing came of.
     var overdueWakes = 0
@@ -302,6 +302,7 @@ final class TableShipper {
             ending = .stopped
             return
         }
+        // Following that ended in the middle of this step has its last look still to come.
         let follows = wasFollowing
         if isHeld {
             if !follows { ending = .settling }

@@ -45,7 +45,7 @@ import Testing
             if isRefused {
                 return .json(429, #"{"error":{"code":429,"message":"Quota exceeded.","status":"RESOURCE_EXHAUSTED"}}"#)
             }
-            // A distant server: requests meet there.
+            // A distant server's latency: without it no two requests are there at once, and the server would never be overloaded.
             usleep(8000)
             defer {
                 state.withLock { seen in

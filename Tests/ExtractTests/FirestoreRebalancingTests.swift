@@ -35,7 +35,7 @@ import Testing
                     if let end = asked["structuredQuery"]?["endAt"] { seen.cursors.insert(end.text) }
                 }
             }
-            // A distant server: requests meet there.
+            // A distant server's latency: without it one request is over before the next reader comes, and none would be seen side by side.
             if isForDocuments { usleep(30_000) }
             defer { if isForDocuments { state.withLock { $0.underWay -= 1 } } }
             return HTTPProxy.forward(request, to: host)?.passed ?? .close

@@ -115,6 +115,19 @@ import Transport
         try text.write(toFile: "\(folder)/drops/\(name).jsonl", atomically: true, encoding: .utf8)
     }
 
+    /// A spool with rows, and credentials whose token service is the server's `/token`.
+    private static func prepareWithKey(_ folder: String, _ url: String) async throws -> EtlctlProcess {
+        let program = try prepare(folder, endpoint: url)
+        let key = """
+            {"type":"authorized_user","client_id":"c","client_secret":"canary-secret",
+             "refresh_token":"canary-refresh","token_uri":"\(url)/token"}
+            """
+        try key.write(toFile: folder + "/key.json", atomically: true, encoding: .utf8)
+        try reconfigure(folder, "dataset: d", "dataset: d, credentials: key.json")
+        #expect(try await program.run("extract").code == 0)
+        return program
+    }
+
     private static func reconfigure(_ folder: String, _ old: String, _ new: String) throws {
         let path = folder + "/etl.yaml"
         let text = try String(contentsOfFile: path, encoding: .utf8)
@@ -164,14 +177,7 @@ import Transport
             try await withLoopbackServer { request in
                 request.path == "/token" ? .text(status, text) : .json(404, "{}")
             } _: { server in
-                let program = try Self.prepare(folder, endpoint: server.url)
-                let key = """
-                    {"type":"authorized_user","client_id":"c","client_secret":"canary-secret",
-                     "refresh_token":"canary-refresh","token_uri":"\(server.url)/token"}
-                    """
-                try key.write(toFile: folder + "/key.json", atomically: true, encoding: .utf8)
-                try Self.reconfigure(folder, "dataset: d", "dataset: d, credentials: key.json")
-                #expect(try await program.run("extract").code == 0)
+                let program = try await Self.prepareWithKey(folder, server.url)
                 let outcome = try await program.run("ship", "--patience", "1s", "--json")
                 #expect(outcome.code == 75, "\(outcome.output)\(outcome.diagnostics)")
                 #expect(outcome.diagnostics.contains("/token") || outcome.diagnostics.contains("token"))
@@ -195,14 +201,7 @@ import Transport
                 let text = "refused: \(request.headers["authorization"] ?? "")"
                 return .json(status, #"{"error":{"code":\#(status),"message":"\#(text)","errors":[{"reason":"x"}]}}"#)
             } _: { server in
-                let program = try Self.prepare(folder, endpoint: server.url)
-                let key = """
-                    {"type":"authorized_user","client_id":"c","client_secret":"canary-secret",
-                     "refresh_token":"canary-refresh","token_uri":"\(server.url)/token"}
-                    """
-                try key.write(toFile: folder + "/key.json", atomically: true, encoding: .utf8)
-                try Self.reconfigure(folder, "dataset: d", "dataset: d, credentials: key.json")
-                #expect(try await program.run("extract").code == 0)
+                let program = try await Self.prepareWithKey(folder, server.url)
                 let outcome = try await program.run("ship", "--patience", "1s", "--json", "--verbose")
                 #expect(outcome.code != 0)
                 #expect(outcome.diagnostics.contains("refused: Bearer ***"), "\(outcome.diagnostics)")

@@ -68,6 +68,7 @@ import Testing
             shipper.send(first)
             // The kernel keeps one of a kind: the second must not come before the first was taken.
             #expect(await eventually { !shipper.hasPending(first) })
+            // Nor before the program, which takes signals on a thread of its own, has begun to stop; it says nothing of that yet.
             try await Task.sleep(for: .milliseconds(200))
             shipper.send(second)
             let outcome = await shipper.wait()

@@ -26,6 +26,7 @@ struct IdleTests {
         let run = Task { try await shipper.run() }
         try await prepare(run)
         let before = count.withLock { $0 }
+        // What is measured is a rate: it takes time.
         try await Task.sleep(for: .seconds(2))
         let during = count.withLock { $0 } - before
         run.cancel()
@@ -72,6 +73,7 @@ struct IdleTests {
             let run = Task { try await shipper.run() }
             let isDelivered = try await eventually { try await bench.ledger().delivered == 10 }
             #expect(isDelivered)
+            // The end comes at another moment between two looks (every 200 ms) in each case.
             try await Task.sleep(for: .milliseconds(delay * 20))
             try await bench.spool(count: 10, from: 100)
             shipper.endFollowing()

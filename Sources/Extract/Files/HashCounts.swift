@@ -4,7 +4,7 @@ internal import Spool
 final class HashCounts {
     /// A place's two counts, a byte each.
     private struct Tally {
-        var bits: UInt16 = 0
+        private var bits: UInt16
 
         /// Its counts are in `large`.
         static let large = Tally(bits: .max)

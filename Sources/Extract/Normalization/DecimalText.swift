@@ -7,6 +7,10 @@ enum DecimalText {
     private static let greatest = Array(
         "57896044618658097711785492504343953926634992332820282019728792003956564819967".utf8)
 
+    /// Significant digits of which a double, and a float, gives back every decimal (C's `DBL_DIG` and `FLT_DIG`).
+    static let doubleDigits = 15
+    static let floatDigits = 6
+
     /// The parts of `-12.30`: no leading zeros in front, no trailing ones behind. Nil for what is no plain decimal.
     struct Parts {
         var isNegative: Bool
@@ -36,8 +40,8 @@ enum DecimalText {
 
     /// Appends a double's text as Swift prints the number, where that shows without looking at its value; else appends nothing.
     ///
-    /// A decimal of at most `digits` significant digits (15 for a double, 6 for a float: `DBL_DIG` and `FLT_DIG` of C) is the shortest text that
-    /// gives its value, and between 0.0001 and 2^24 Swift prints no exponent.
+    /// A decimal of at most `digits` significant digits (`doubleDigits` or `floatDigits`) is the shortest text that gives its value; Swift prints
+    /// no exponent from 0.0001 on, up to more than so many digits before the point.
     @inline(__always)
     static func appendShort(_ text: UnsafeRawBufferPointer, digits: Int, to target: ByteBuffer) -> Bool {
         let start = text.first == UInt8(ascii: "-") ? 1 : 0

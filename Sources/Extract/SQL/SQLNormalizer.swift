@@ -59,10 +59,10 @@ final class SQLNormalizer {
             appendQuoted(text, to: target)
             return .numeric
         case .float64:
-            if DecimalText.appendShort(text, digits: 15, to: target) { return .float64 }
+            if DecimalText.appendShort(text, digits: DecimalText.doubleDigits, to: target) { return .float64 }
             return appendFloat(text, to: target) { strtod($0, nil).jsonText }
         case .float32:
-            if DecimalText.appendShort(text, digits: 6, to: target) { return .float64 }
+            if DecimalText.appendShort(text, digits: DecimalText.floatDigits, to: target) { return .float64 }
             return appendFloat(text, to: target) { Float(strtod($0, nil)).jsonText }
         case .date:
             guard CivilText.isDate(text) else { return nil }

@@ -201,7 +201,7 @@ final class SQLReader {
 
     private func appendHexadecimal(_ bytes: UnsafeRawBufferPointer, to target: ByteBuffer) {
         target.append("\\x")
-        target.append(hexadecimal: [UInt8](bytes))
+        target.append(hexadecimal: bytes)
     }
 
     /// The key's text as in `_id`: one part's text, several as a JSON array; without a key the place of the rows.
@@ -272,7 +272,7 @@ final class SQLReader {
     private func keyText(_ text: UnsafeRawBufferPointer, _ type: SQLType) -> String {
         if type.isRawBytes {
             scratch.removeAll()
-            scratch.append(hexadecimal: [UInt8](text))
+            scratch.append(hexadecimal: text)
             return scratch.string
         }
         return String(decoding: text, as: UTF8.self)

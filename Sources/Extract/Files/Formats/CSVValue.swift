@@ -44,7 +44,7 @@ enum CSVValue {
         guard whole > 0, whole == 1 || text[digits] != 0x30 else { return nil }
         if let point {
             guard point + 1 < text.count, text.count <= 24 else { return nil }
-            if DecimalText.appendShort(text, digits: JSONNumber.exactDigits, to: values) { return .float64 }
+            if DecimalText.appendShort(text, digits: DecimalText.doubleDigits, to: values) { return .float64 }
             let value = JSONNumber.double(text)
             var printed = value.description
             guard printed.withUTF8({ UnsafeRawBufferPointer($0).elementsEqual(text) }) else { return nil }

@@ -9,8 +9,6 @@ enum JSONNumber {
     /// Digits before the point that NUMERIC and BIGNUMERIC hold (BigQuery's data types page: 29 and 38, the 39th only in part).
     private static let numericDigits = 29
     private static let bignumericDigits = 38
-    /// A double gives back every decimal of so many significant digits.
-    static let exactDigits = 15
 
     /// Appends the number's JSON.
     ///
@@ -29,7 +27,7 @@ enum JSONNumber {
                 return (digits <= numericDigits ? .numeric : .bignumeric, false)
             }
         }
-        if DecimalText.appendShort(text, digits: exactDigits, to: values) { return (.float64, false) }
+        if DecimalText.appendShort(text, digits: DecimalText.doubleDigits, to: values) { return (.float64, false) }
         let value = double(text)
         guard value.isFinite else {
             values.append("null")
@@ -65,7 +63,7 @@ enum JSONNumber {
             if byte | 0x20 == UInt8(ascii: "e") { break }
             if byte &- 0x30 < 10 { digits += 1 }
         }
-        if digits <= exactDigits, value.isNormal { return true }
+        if digits <= DecimalText.doubleDigits, value.isNormal { return true }
         var printed = value.description
         return printed.withUTF8 { Decimal(UnsafeRawBufferPointer($0)) } == Decimal(text)
     }
