@@ -1,5 +1,6 @@
 import Foundation
 package import Spool
+import Synchronization
 
 /// Makes a folder for one test and removes it afterwards, whatever the test did.
 package func withTemporaryFolder<Value>(_ body: (_ folder: String) async throws -> Value) async throws -> Value {
@@ -159,12 +160,13 @@ extension SpoolStore {
     }
 }
 
-/// Gathers items inside a closure that runs elsewhere.
-// Unchecked: written by that one closure, read only after the call it was given to has returned.
-package final class Gathered<Item: Sendable>: @unchecked Sendable {
-    package private(set) var items: [Item] = []
+/// Gathers items inside closures that run elsewhere, also several at once.
+package final class Gathered<Item: Sendable>: Sendable {
+    private let gathered = Mutex([Item]())
+
+    package var items: [Item] { gathered.withLock { $0 } }
 
     package init() {}
 
-    package func add(_ item: Item) { items.append(item) }
+    package func add(_ item: Item) { gathered.withLock { $0.append(item) } }
 }
