@@ -99,8 +99,9 @@ let systemLibraries: [Target] = [
 
 let tests: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["JSONBytes", "Spool", "Transport", "Sandbox"], path: "Tests/TestSupport",
-        swiftSettings: settings),
+        name: "TestSupport", dependencies: ["JSONBytes", "Spool", "Transport", "Sandbox", "CSpawn"],
+        path: "Tests/TestSupport", exclude: ["CSpawn"], swiftSettings: settings),
+    .systemLibrary(name: "CSpawn", path: "Tests/TestSupport/CSpawn"),
     .testTarget(name: "JSONBytesTests", dependencies: ["JSONBytes"], swiftSettings: settings),
     .testTarget(
         name: "SpoolTests",

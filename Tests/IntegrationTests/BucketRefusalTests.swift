@@ -104,7 +104,7 @@ import Testing
             return .respond(400, headers: Self.date(-5430), body: Array(text.utf8))
         } _: { server in
             let found = try await withTemporaryFolder { folder in
-                try LocalServer.run(["openssl", "genrsa", "-out", folder + "/rsa.pem", "2048"])
+                try ChildProcess.run(["openssl", "genrsa", "-out", folder + "/rsa.pem", "2048"])
                 let key: JSONValue = [
                     "type": "service_account", "client_email": "loader@p.iam.gserviceaccount.com",
                     "private_key": .string(try String(contentsOfFile: folder + "/rsa.pem", encoding: .utf8)),

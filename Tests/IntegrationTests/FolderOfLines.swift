@@ -45,7 +45,7 @@ final class FolderOfLines {
     }
 
     /// What SQLite's own shell reads in the spool.
-    func spool(_ query: String) throws -> String { try LocalServer.run(["sqlite3", spoolPath, query]) }
+    func spool(_ query: String) throws -> String { try ChildProcess.run(["sqlite3", spoolPath, query]) }
 
     /// Each row's state by its insertId.
     func states(_ numbers: Range<Int>) throws -> [String: String] {

@@ -19,16 +19,10 @@ import Testing
 
                 """
             try configuration.write(toFile: folder + "/etl.yaml", atomically: true, encoding: .utf8)
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: Self.strace)
-            process.arguments = [
-                "-f", "-e", "trace=mkdir,openat,fsync,fdatasync,close", "-o", folder + "/calls", EtlctlProcess.binary,
-                "status", "--config", folder + "/etl.yaml",
-            ]
-            process.standardOutput = FileHandle.nullDevice
-            try process.run()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
+            try ChildProcess.run([
+                Self.strace, "-f", "-e", "trace=mkdir,openat,fsync,fdatasync,close", "-o", folder + "/calls",
+                EtlctlProcess.binary, "status", "--config", folder + "/etl.yaml",
+            ])
             let calls = try String(contentsOfFile: folder + "/calls", encoding: .utf8).split(separator: "\n")
             for (entry, parent) in [("a", ""), ("a/b", "/a"), ("a/b/spool.sqlite", "/a/b")] {
                 let made = try #require(

@@ -36,6 +36,6 @@ struct SQLPipeline: Sendable {
 
     /// What SQLite's own shell reads in the spool.
     func spool(_ query: String) throws -> String {
-        try LocalServer.run(["sqlite3", program.folder + "/spool.sqlite", query])
+        try ChildProcess.run(["sqlite3", program.folder + "/spool.sqlite", query])
     }
 }

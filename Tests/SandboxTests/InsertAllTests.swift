@@ -1,6 +1,7 @@
 import Foundation
 import JSONBytes
 import Sandbox
+import TestSupport
 import Testing
 
 struct InsertAllTests {
@@ -195,18 +196,7 @@ struct InsertAllTests {
     }
 
     private static func gzip(_ text: String) throws -> [UInt8] {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["gzip", "-c"]
-        let (input, output) = (Pipe(), Pipe())
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
-        try input.fileHandleForWriting.close()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Array(data)
+        Array(try ChildProcess.output(of: ["gzip", "-c"], input: Data(text.utf8)))
     }
 
     // MARK: Partitions

@@ -1,6 +1,7 @@
 import Foundation
 import JSONBytes
 import Sandbox
+import TestSupport
 import Testing
 
 /// A throw-away service account, its key and signatures made by the openssl command: a second opinion on what the sandbox accepts.
@@ -21,18 +22,7 @@ struct ServiceAccount {
     private var pem: URL { folder.appending(path: "key.pem") }
 
     @discardableResult
-    private func openssl(_ arguments: String...) throws -> Data {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return data
-    }
+    private func openssl(_ arguments: String...) throws -> Data { try ChildProcess.output(of: ["openssl"] + arguments) }
 
     var keyFile: String {
         get throws {

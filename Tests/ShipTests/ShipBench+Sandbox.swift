@@ -107,15 +107,10 @@ extension ShipBench {
 
     /// Changes a byte of a payload behind the spool's back.
     func damageRow(_ number: Int) async throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [
+        try ChildProcess.run([
             "sqlite3", spool.path,
             "UPDATE row_data SET payload = replace(payload, '\"text\":\"x', '\"text\":\"y') WHERE id = 'm\(number)'",
-        ]
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
+        ])
     }
 
     /// A field of a table: `name TYPE [MODE]`.

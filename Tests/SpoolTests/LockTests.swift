@@ -50,21 +50,21 @@ import Testing
             let path = spool.path + ".ship.lock"
             #expect(FileManager.default.createFile(atPath: path, contents: Data("etlctl ship, process 1\n".utf8)))
             // Another process takes the lock the way the kernel knows it, says so, and waits to be killed.
-            let holder = Process()
-            holder.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
-            holder.arguments = ["--exclusive", "--no-fork", path, "/bin/sh", "-c", "echo held; exec sleep 600"]
-            let output = Pipe()
-            holder.standardOutput = output
-            try holder.run()
-            #expect(output.fileHandleForReading.readData(ofLength: 5) == Data("held\n".utf8))
+            let ends = try ChildProcess.connectedEnds()
+            defer { close(ends.ours) }
+            let holder = try ChildProcess.start(
+                ["flock", "--exclusive", "--no-fork", path, "/bin/sh", "-c", "echo held; exec sleep 600"],
+                output: .descriptor(ends.theirs))
+            close(ends.theirs)
+            #expect(FileHandle(fileDescriptor: ends.ours).readData(ofLength: 5) == Data("held\n".utf8))
             #expect {
                 _ = try spool.lockShipper(holder: "second")
             } throws: {
                 guard case SpoolError.locked(path, "etlctl ship, process 1") = $0 else { return false }
                 return true
             }
-            kill(holder.processIdentifier, SIGKILL)
-            holder.waitUntilExit()
+            holder.send(SIGKILL)
+            holder.wait()
             let lock = try spool.lockShipper(holder: "third")
             withExtendedLifetime(lock) {}
         }

@@ -15,10 +15,6 @@ package struct EtlctlProcess: Sendable {
         package func json() throws -> JSONValue { try JSONValue(parsing: Array(output.utf8)) }
     }
 
-    package struct Failure: Error, CustomStringConvertible {
-        package var description: String
-    }
-
     package var folder: String
     package var environment: [String: String]
 
@@ -56,47 +52,24 @@ package struct EtlctlProcess: Sendable {
     /// Starts it and returns at once.
     package func start(_ arguments: [String]) throws -> Started {
         let scratch = folder + "/.streams-\(UUID().uuidString)"
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, scratch + ".out", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_addopen(&actions, 2, scratch + ".err", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // Threads of the test runner block signals; the child must not inherit that.
-        var none = sigset_t()
-        sigemptyset(&none)
-        var all = sigset_t()
-        sigfillset(&all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        var words: [UnsafeMutablePointer<CChar>?] = ([Self.binary] + arguments).map { strdup($0) } + [nil]
-        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer {
-            for word in words { free(word) }
-            for variable in variables { free(variable) }
-        }
-        var process = pid_t()
-        let code = posix_spawn(&process, Self.binary, &actions, &attributes, &words, &variables)
-        guard code == 0 else {
-            throw Failure(description: "starting \(Self.binary) failed: \(String(cString: strerror(code)))")
-        }
+        let process = try ChildProcess.start(
+            [Self.binary] + arguments, environment: environment, folder: FileManager.default.currentDirectoryPath,
+            output: .path(scratch + ".out"), errors: .path(scratch + ".err"))
         return Started(process: process, scratch: scratch)
     }
 
     /// A process that runs.
     package struct Started: Sendable {
-        fileprivate let process: Int32
+        fileprivate let process: ChildProcess
         fileprivate let scratch: String
 
-        package func send(_ signal: Int32) { kill(process, signal) }
+        package func send(_ signal: Int32) { process.send(signal) }
+
+        package var isRunning: Bool { process.isRunning }
 
         /// Whether a signal was sent and not taken yet.
         package func hasPending(_ signal: Int32) -> Bool {
-            let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+            let status = (try? String(contentsOfFile: "/proc/\(process.identifier)/status", encoding: .utf8)) ?? ""
             let line = status.split(separator: "\n").first { $0.hasPrefix("ShdPnd:") }
             let mask = line.flatMap { UInt64($0.dropFirst(7).drop { $0 == "\t" }, radix: 16) } ?? 0
             return mask & (1 << UInt64(signal - 1)) != 0
@@ -105,7 +78,7 @@ package struct EtlctlProcess: Sendable {
         /// Waits for its end as `wait` does, and tells how much memory it had at its peak (resident, in bytes). Looks every 5 ms: what `wait4`
         /// would tell counts the parent's memory too, in which a spawned process begins.
         package func waitMeasuringMemory() async -> (outcome: Outcome, peakMemory: Int) {
-            let watch = MemoryWatch(process)
+            let watch = MemoryWatch(process.identifier)
             // A thread of its own: tasks wait for each other while many tests run.
             Thread.detachNewThread { watch.run() }
             let outcome = await wait()
@@ -114,17 +87,10 @@ package struct EtlctlProcess: Sendable {
 
         /// Waits for its end, on a thread of its own.
         package func wait() async -> Outcome {
-            let status = await withCheckedContinuation { continuation in
-                Thread.detachNewThread { [process] in
-                    var status: Int32 = 0
-                    while waitpid(process, &status, 0) < 0, errno == EINTR {}
-                    continuation.resume(returning: status)
-                }
-            }
-            let signal = status & 0x7F
+            let status = await process.ended()
             return Outcome(
-                code: signal == 0 ? (status >> 8) & 0xFF : nil, signal: signal == 0 ? nil : signal,
-                output: Self.read(scratch + ".out"), diagnostics: Self.read(scratch + ".err"))
+                code: status.code, signal: status.signal, output: Self.read(scratch + ".out"),
+                diagnostics: Self.read(scratch + ".err"))
         }
 
         private static func read(_ path: String) -> String {

@@ -69,38 +69,18 @@ package struct FirestoreEmulator: Sendable {
     /// Starts it behind a shell that ends it when its standard input does: with this process, in whatever way it ends. gcloud makes itself the
     /// leader of a process group, which the emulator's own processes stay in.
     private static func start(_ gcloud: String, at host: String) throws {
-        var ends: [Int32] = [0, 0]
         // The writing end stays open here until the process is gone, and nowhere else.
-        guard pipe(&ends) == 0 else { throw StartFailure(description: "pipe failed: \(errno)") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        defer { close(ends[0]) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
-        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
-        posix_spawnattr_setpgroup(&attributes, 0)
-        // Of pipes that Foundation makes for other processes at this moment, none is kept: its reader would wait for the emulator's end.
+        let ends = try ChildProcess.connectedEnds()
+        defer { close(ends.theirs) }
         let script = """
-            for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && [ "$fd" -ne 255 ] && eval "exec $fd>&-"; done
             "$0" emulators firestore start --host-port="$1" </dev/null & gcloud=$!
             read -r _
             kill -TERM "-$gcloud" || kill -TERM "$gcloud"
             sleep 3
             kill -KILL "-$gcloud"
             """
-        let words: [String] = ["bash", "-c", script, gcloud, host]
-        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
-        arguments.append(nil)
-        defer { for argument in arguments { free(argument) } }
-        var process = pid_t()
-        let code = posix_spawn(&process, "/bin/bash", &actions, &attributes, &arguments, environ)
-        guard code == 0 else { throw StartFailure(description: "starting \(gcloud) failed: \(code)") }
+        _ = try ChildProcess.start(
+            ["bash", "-c", script, gcloud, host], input: .descriptor(ends.theirs), ownGroup: true)
     }
 }
 

@@ -32,7 +32,7 @@ package struct MariaDBServer: Sendable {
         let folder = try LocalServer.folder(for: user)
         let authority = withTLS ? try TestAuthority(in: folder, owner: user) : nil
         let server = MariaDBServer(folder: folder, port: try LoopbackServer.unusedPort(), authority: authority)
-        try LocalServer.run(
+        try ChildProcess.run(
             LocalServer.unprivileged(user) + [
                 "mariadb-install-db", "--no-defaults", "--datadir=\(folder)/data",
                 "--auth-root-authentication-method=normal",
@@ -69,7 +69,7 @@ package struct MariaDBServer: Sendable {
 
     /// Runs statements, and returns what they print: rows as lines, cells between tabs.
     func run(_ statements: String, in database: String) throws -> String {
-        try LocalServer.run(
+        try ChildProcess.run(
             [
                 "mariadb", "--no-defaults", "--socket=\(folder)/s", "--user=root", "--batch", "--skip-column-names",
                 "--default-character-set=utf8mb4", "--init-command=SET time_zone='+00:00'", database,

@@ -41,7 +41,7 @@ package struct PostgresServer: Sendable {
         let server = PostgresServer(
             folder: folder, port: try LoopbackServer.unusedPort(), binaries: binaries, authority: authority)
         let data = folder + "/data"
-        try LocalServer.run(
+        try ChildProcess.run(
             LocalServer.unprivileged(user) + [
                 initdb, "-D", data, "-U", user, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
             ])
@@ -76,7 +76,7 @@ package struct PostgresServer: Sendable {
         let folder = try LocalServer.folder(for: Self.user)
         let replica = PostgresServer(
             folder: folder, port: try LoopbackServer.unusedPort(), binaries: binaries, authority: nil)
-        try LocalServer.run(
+        try ChildProcess.run(
             LocalServer.unprivileged(Self.user) + [
                 binaries + "/pg_basebackup", "-h", self.folder, "-p", String(port), "-U", Self.user, "-D",
                 folder + "/data", "-R", "-c", "fast", "-X", "stream", "--no-sync",
@@ -107,7 +107,7 @@ package struct PostgresServer: Sendable {
 
     /// Runs statements, and returns what they print: rows as lines, cells between tabs.
     func run(_ statements: String, in database: String) throws -> String {
-        try LocalServer.run(
+        try ChildProcess.run(
             [
                 binaries + "/psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p",
                 String(port), "-U", Self.user, "-d", database, "-f", "-",

@@ -20,25 +20,11 @@ package enum PythonPeer {
 
     /// Runs a script to its end and returns what it printed.
     package static func run(_ name: String, arguments: [String] = [], input: Data = Data()) async throws -> Data {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: interpreter)
-        process.arguments = [script(name)] + arguments
-        let (standardInput, standardOutput) = (Pipe(), Pipe())
-        process.standardInput = standardInput
-        process.standardOutput = standardOutput
-        try process.run()
-        // A thread of its own: both ends of the pipes block.
+        let command = [interpreter, script(name)] + arguments
+        // A thread of its own: it waits.
         return try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
-                try? standardInput.fileHandleForWriting.write(contentsOf: input)
-                try? standardInput.fileHandleForWriting.close()
-                let output = (try? standardOutput.fileHandleForReading.readToEnd()) ?? Data()
-                process.waitUntilExit()
-                guard process.terminationStatus == 0 else {
-                    return continuation.resume(
-                        throwing: Failure(description: "\(name).py ended with \(process.terminationStatus)"))
-                }
-                continuation.resume(returning: output)
+                continuation.resume(with: Result { try ChildProcess.output(of: command, input: input) })
             }
         }
     }
@@ -55,9 +41,9 @@ extension Trait where Self == ConditionTrait {
 package final class PeerServer: Sendable {
     package let url: String
     /// Its standard input: the server ends when it closes, and it closes with this process.
-    private let lifeline: FileHandle
+    private let lifeline: Int32
 
-    private init(url: String, lifeline: FileHandle) {
+    private init(url: String, lifeline: Int32) {
         self.url = url
         self.lifeline = lifeline
     }
@@ -78,19 +64,18 @@ package final class PeerServer: Sendable {
     package static func shared(_ name: String) async throws -> PeerServer { try await registry.server(name) }
 
     private static func start(_ name: String) async throws -> PeerServer {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: PythonPeer.interpreter)
-        process.arguments = [PythonPeer.script(name)]
-        let (standardInput, standardOutput) = (Pipe(), Pipe())
-        process.standardInput = standardInput
-        process.standardOutput = standardOutput
-        // Not this process's: a reader of the tests' output would wait for the server's end.
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let (lifeline, output) = (try ChildProcess.connectedEnds(), try ChildProcess.connectedEnds())
+        // What it prints on standard error is not this process's: a reader of the tests' output would wait for the server's end.
+        _ = try ChildProcess.start(
+            [PythonPeer.interpreter, PythonPeer.script(name)], input: .descriptor(lifeline.theirs),
+            output: .descriptor(output.theirs))
+        close(lifeline.theirs)
+        close(output.theirs)
+        let lines = FileHandle(fileDescriptor: output.ours, closeOnDealloc: true)
         let url: String = try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
                 var line: [UInt8] = []
-                while let byte = try? standardOutput.fileHandleForReading.read(upToCount: 1)?.first, byte != 0x0A {
+                while let byte = try? lines.read(upToCount: 1)?.first, byte != 0x0A {
                     line.append(byte)
                 }
                 let url = String(decoding: line, as: UTF8.self)
@@ -101,6 +86,6 @@ package final class PeerServer: Sendable {
                 continuation.resume(returning: url)
             }
         }
-        return PeerServer(url: url, lifeline: standardInput.fileHandleForWriting)
+        return PeerServer(url: url, lifeline: lifeline.ours)
     }
 }

@@ -9,7 +9,7 @@ package struct TestAuthority: Sendable {
 
     /// - Parameter owner: who may read the key.
     init(in folder: String, owner: String) throws {
-        func openssl(_ arguments: String...) throws { try LocalServer.run(["openssl"] + arguments) }
+        func openssl(_ arguments: String...) throws { try ChildProcess.run(["openssl"] + arguments) }
         func path(_ name: String) -> String { folder + "/" + name }
         for name in ["ca", "stranger"] {
             try openssl(
@@ -23,8 +23,8 @@ package struct TestAuthority: Sendable {
         try openssl(
             "x509", "-req", "-in", path("server.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
             "-CAcreateserial", "-days", "2", "-extfile", path("names"), "-out", path("server.pem"))
-        try LocalServer.run(["chmod", "600", path("server.key")])
-        if getuid() == 0 { try LocalServer.run(["chown", owner, path("server.key")]) }
+        try ChildProcess.run(["chmod", "600", path("server.key")])
+        if getuid() == 0 { try ChildProcess.run(["chown", owner, path("server.key")]) }
         certificate = path("ca.pem")
         stranger = path("stranger.pem")
         serverCertificate = path("server.pem")

@@ -15,15 +15,15 @@ import Transport
                 ], in: folder)
             try Data("hello".utf8).write(to: URL(fileURLWithPath: folder + "/page"))
             let port = try LoopbackServer.unusedPort()
-            let server = openssl(
-                ["s_server", "-accept", "127.0.0.1:\(port)", "-cert", "cert.pem", "-key", "key.pem", "-WWW", "-quiet"],
-                in: folder)
-            try server.run()
+            let server = try ChildProcess.start(
+                [
+                    "openssl", "s_server", "-accept", "127.0.0.1:\(port)", "-cert", "cert.pem", "-key", "key.pem",
+                    "-WWW",
+                    "-quiet",
+                ], folder: folder)
             defer {
-                // Not `terminate`: a child inherits the signal mask of Swift's worker threads, which holds SIGTERM
-                // back.
-                kill(server.processIdentifier, SIGKILL)
-                server.waitUntilExit()
+                server.send(SIGKILL)
+                server.wait()
             }
             let probe = HTTPClient(environment: [:])
             #expect(
@@ -37,22 +37,8 @@ import Transport
         }
     }
 
-    private func openssl(_ arguments: [String], in folder: String) -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        return process
-    }
-
     private func run(_ arguments: [String], in folder: String) async throws {
-        let process = openssl(arguments, in: folder)
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
+        try #require(await ChildProcess.start(["openssl"] + arguments, folder: folder).ended().code == 0)
     }
 
     @Test func `only a certificate that is trusted, for the host that was asked, is talked to`() async throws {

@@ -7,12 +7,7 @@ import Testing
 struct CompressionTests {
     /// Compresses with the tools' own code.
     private func compressed(_ files: FilesExtraction, _ name: String, _ python: String) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "-c", python, files.folder + "/" + name]
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
+        try ChildProcess.run(["python3", "-c", python, files.folder + "/" + name])
     }
 
     @Test func `gzip of several members is read over the borders of its pieces, and resumed`() async throws {
