@@ -27,10 +27,20 @@ public struct JSONReader {
     /// Steps over insignificant space.
     @inlinable @inline(__always)
     public mutating func skipWhitespace() {
+        if at < end, base[at] <= 0x20 { skipSpace() }
+    }
+
+    /// Printed JSON is indented: most of its space comes in runs.
+    @usableFromInline @inline(never)
+    mutating func skipSpace() {
+        let start = UnsafeRawPointer(base)
         while at < end {
             let byte = base[at]
             guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
             at += 1
+            while at + 8 <= end, start.loadUnaligned(fromByteOffset: at, as: UInt64.self) == 0x2020_2020_2020_2020 {
+                at += 8
+            }
         }
     }
 

@@ -40,6 +40,15 @@ extension Timestamp {
         guard self >= .minimum, self <= .maximum else { return nil }
     }
 
+    /// True if the text of a moment is that of `description` already: in UTC with `Z`, its fraction without a trailing zero.
+    package static func isCanonical(_ moment: UnsafeRawBufferPointer) -> Bool {
+        let count = moment.count
+        guard count == 20 || 22...maximumTextLength ~= count, moment[10] == UInt8(ascii: "T"),
+            moment[count - 1] == UInt8(ascii: "Z")
+        else { return false }
+        return count == 20 || moment[count - 2] != UInt8(ascii: "0")
+    }
+
     package init?(rfc3339 text: String, zoneIsOptional: Bool = false) {
         var text = text
         let parsed = text.withUTF8 { Timestamp(rfc3339: UnsafeRawBufferPointer($0), zoneIsOptional: zoneIsOptional) }

@@ -1,5 +1,6 @@
 import Foundation
 import JSONBytes
+import TestSupport
 import Testing
 
 @testable import Extract
@@ -135,6 +136,21 @@ import Testing
             try JSONValue(parsing: row)["f"]?.stringValue
         }
         #expect(rows == ["[1,\(rule.nested)]", #"{"k":\#(rule.nested)}"#])
+    }
+
+    @Test func `a double is the shortest text of its value, however it was written`() throws {
+        var random = SeededRandom(seed: 20_261_125)
+        var texts: [String] = []
+        for _ in 0..<2000 {
+            let value = Double(
+                sign: .plus, exponent: .random(in: -40...60, using: &random),
+                significand: .random(in: 1..<2, using: &random))
+            let digits = Int.random(in: 0...17, using: &random)
+            texts += [value.description, String(format: "%.\(digits)f", value), String(format: "-%.\(digits)g", value)]
+        }
+        let answer = Normalized.answer(texts.map { #"{"f":{"doubleValue":\#($0)}}"# })
+        let expected = try texts.map { text in #"{"f":\#(try #require(Double(text)))}"# }
+        #expect(try Normalized().fields(answer) == expected)
     }
 
     @Test func `fields stand in byte order of their columns behind the metadata`() throws {

@@ -16,6 +16,19 @@ import Testing
         }
     }
 
+    @Test func `space of any length and kind is passed over`() throws {
+        for length in 0..<40 {
+            for mark in [" ", "\n", "\r", "\t", "x"] {
+                let space = (mark == "x" ? "" : mark) + String(repeating: " ", count: length)
+                let text =
+                    "\(space)[\(space)1\(space),\(space){\(space)\"a\"\(space):\(space)null\(space)}\(space)]\(space)"
+                #expect(try JSONValue(parsing: text) == [1, ["a": nil]], "\(text)")
+                #expect(throws: JSONSyntaxError.self) { try JSONValue(parsing: space) }
+                #expect(throws: JSONSyntaxError.self) { try JSONValue(parsing: "\(space)\u{B}1") }
+            }
+        }
+    }
+
     @Test(arguments: [
         ("{", JSONSyntaxError.Kind.endOfInput), ("[1,]", .invalidNumber), ("01", .invalidNumber), ("1.", .endOfInput),
         ("1.x", .invalidNumber), ("-", .endOfInput), ("+1", .invalidNumber), (#""\x""#, .invalidEscape),

@@ -22,6 +22,15 @@ import Testing
         #expect(Timestamp(rfc3339: text)?.microseconds == microseconds)
     }
 
+    @Test func `a text is canonical if it is the moment's own`() throws {
+        let other = ["2025-11-25T14:57:57.0Z", "2025-11-25T14:57:57.120Z", "2025-11-25T14:57:57.1234560Z"]
+        for text in Self.texts.map(\.1) + Self.accepted.map(\.0) + other {
+            let bytes = Array(text.utf8)
+            let moment = try #require(bytes.withUnsafeBytes { Timestamp(rfc3339: $0, maximumFractionDigits: 9) })
+            #expect(bytes.withUnsafeBytes { Timestamp.isCanonical($0) } == (moment.description == text), "\(text)")
+        }
+    }
+
     private static let accepted: [(String, String)] = [
         ("2025-11-25t14:57:57z", "2025-11-25T14:57:57Z"), ("2025-11-25T14:57:57+00:00", "2025-11-25T14:57:57Z"),
         ("2025-11-25T14:57:57-00:00", "2025-11-25T14:57:57Z"), ("2025-11-25T14:57:57+01:30", "2025-11-25T13:27:57Z"),

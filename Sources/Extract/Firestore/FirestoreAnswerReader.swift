@@ -17,7 +17,8 @@ final class FirestoreAnswerReader {
     }
 
     /// The snapshot's time, as the server wrote it.
-    private(set) var readTime = ""
+    var readTime: String { readTimeText.string }
+    private let readTimeText = ByteBuffer(capacity: 64)
     private let buffer = ByteBuffer(capacity: 1 << 20)
     private let page: PageBuilder
     private let normalizer: FirestoreNormalizer?
@@ -95,7 +96,7 @@ final class FirestoreAnswerReader {
             throw ExtractError(.unavailable, "the answer while reading \(subject) was cut off after \(last)")
         }
         // Every true answer names its time, also one without documents: an empty one must not look like an empty collection.
-        guard !readTime.isEmpty else {
+        guard readTimeText.count > 0 else {
             throw ExtractError(
                 .unavailable, "the answer while reading \(subject) was empty: it did not even name its readTime")
         }
@@ -160,7 +161,12 @@ final class FirestoreAnswerReader {
                 element = .missing(name: try readName(&reader))
             } else if reader.matches(key, "readTime") {
                 let text = try reader.readString()
-                if !reader.raw(text).elementsEqual(readTime.utf8) { readTime = reader.string(text) }
+                readTimeText.removeAll()
+                if text.isPlain {
+                    readTimeText.append(reader.raw(text))
+                } else {
+                    readTimeText.appendDecoded(reader.raw(text))
+                }
             } else if reader.matches(key, "error") {
                 element = .error(try reader.readValue(depth: 1))
             } else {

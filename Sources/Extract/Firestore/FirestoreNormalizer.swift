@@ -22,7 +22,7 @@ final class FirestoreNormalizer {
     let decoded = ByteBuffer(capacity: 1 << 12)
     private let name = ByteBuffer(capacity: 256)
     let sorting = ByteBuffer(capacity: 1 << 12)
-    private var values: ByteBuffer { page.values }
+    private let values: ByteBuffer
     /// Members of the maps that are open, the innermost's last.
     var members: [Member] = []
 
@@ -52,6 +52,7 @@ final class FirestoreNormalizer {
 
     init(page: PageBuilder, root: String, nestsAsJSON: Bool, watching field: String?) {
         self.page = page
+        values = page.values
         self.root = Array(root.utf8)
         nestedType = nestsAsJSON ? .json : .jsonText
         watchedField = field.map { Array($0.utf8) }
@@ -124,10 +125,7 @@ final class FirestoreNormalizer {
             return .string
         case .integer: return try writeInteger(&reader, to: target)
         case .timestamp:
-            let moment = try readTimestamp(&reader)
-            target.append(UInt8(ascii: "\""))
-            target.append(moment)
-            target.append(UInt8(ascii: "\""))
+            try writeTimestamp(&reader, to: target)
             return .timestamp
         case .boolean:
             if try reader.peek() == UInt8(ascii: "t") {
@@ -139,7 +137,7 @@ final class FirestoreNormalizer {
             }
             return .bool
         case .double:
-            try writeDouble(try readDouble(&reader), to: target)
+            try writeDouble(&reader, to: target)
             return .float64
         case .null:
             // Google's JSON mapping writes null; its older form is the enum's name.
@@ -209,7 +207,16 @@ final class FirestoreNormalizer {
         return value
     }
 
-    private func writeDouble(_ value: Double, to target: ByteBuffer) throws {
+    private func writeDouble(_ reader: inout JSONReader, to target: ByteBuffer) throws {
+        if try reader.peek() != UInt8(ascii: "\"") {
+            var ahead = reader
+            let number = ahead.raw(try ahead.readNumber())
+            if DecimalText.appendShort(number, digits: DecimalText.doubleDigits, to: target) {
+                reader = ahead
+                return
+            }
+        }
+        let value = try readDouble(&reader)
         if value.isFinite {
             target.append(value.description)
         } else if value.isNaN {
@@ -220,7 +227,23 @@ final class FirestoreNormalizer {
     }
 
     func readTimestamp(_ reader: inout JSONReader) throws -> Timestamp {
-        let text = try reader.readString()
+        try readTimestamp(try reader.readString(), reader)
+    }
+
+    private func writeTimestamp(_ reader: inout JSONReader, to target: ByteBuffer) throws {
+        let token = try reader.readString()
+        let moment = try readTimestamp(token, reader)
+        let text = reader.raw(token)
+        target.append(UInt8(ascii: "\""))
+        if Timestamp.isCanonical(text) {
+            target.append(text)
+        } else {
+            target.append(moment)
+        }
+        target.append(UInt8(ascii: "\""))
+    }
+
+    private func readTimestamp(_ text: JSONStringToken, _ reader: JSONReader) throws -> Timestamp {
         // Firestore keeps microseconds; its JSON mapping may print nine digits.
         guard text.isPlain, let moment = Timestamp(rfc3339: reader.raw(text), maximumFractionDigits: 9) else {
             throw MalformedValue(reason: "a timestamp that can't be read", offset: text.start)
