@@ -1,44 +1,23 @@
 """`etlctl extract` from Firestore's emulator into the spool, beside curl that fetches the very same pages to /dev/null; and beside Google's
 Python client."""
 
-import sqlite3
-
 import firestore
 import measure
+from extraction import EXTRACT, INSERT, Extraction
 
-EXTRACT = "etlctl extract"
 CURL = "curl of the same pages > /dev/null"
 CLIENT = "google-cloud-firestore, flattening"
 
 
-class Extraction:
+class FirestoreExtraction(Extraction):
     def __init__(self, bench):
-        self.bench = bench
         self.documents = bench.rows(100_000)
+        source = f"type: firestore, project: {firestore.PROJECT}"
+        super().__init__(bench, "extract-firestore", self.documents, source, "from: orders")
         self.emulator = firestore.Emulator(bench, self.documents)
-        self.folder = bench.folder("extract-firestore")
-        self.config = self.folder / "etl.yaml"
-        self.config.write_text(
-            "spool: {path: spool.sqlite}\n"
-            'destination: {project: p, dataset: d, endpoint: "http://127.0.0.1:9"}\n'
-            f"sources: {{shop: {{type: firestore, project: {firestore.PROJECT}}}}}\n"
-            "streams: {orders: {source: shop, from: orders, mode: full}}\n"
-        )
-        self.spool = self.folder / "spool.sqlite"
 
     def extract(self, host=None):
-        for path in self.folder.glob("spool.sqlite*"):
-            path.unlink()
-        sample = measure.run(
-            [self.bench.etlctl, "extract", "--config", self.config, "--quiet"],
-            env={"FIRESTORE_EMULATOR_HOST": host or self.emulator.host},
-        )
-        database = sqlite3.connect(self.spool)
-        (rows,) = database.execute("SELECT sum(spooled) FROM routes").fetchone()
-        database.close()
-        if rows != self.documents:
-            raise measure.Failed(f"{rows} of {self.documents} documents were spooled")
-        return sample
+        return super().extract(env={"FIRESTORE_EMULATOR_HOST": host or self.emulator.host})
 
     def record_pages(self):
         """Has curl ask what etlctl asks: one run through a recorder, then a script of the same bodies, one connection for all."""
@@ -70,7 +49,7 @@ class Extraction:
 
 
 def floors(bench):
-    work = Extraction(bench)
+    work = FirestoreExtraction(bench)
     work.record_pages()
     samples = measure.in_turns({EXTRACT: work.extract, CURL: work.fetch}, bench.rounds)
     yield (
@@ -82,7 +61,7 @@ def floors(bench):
 
 
 def peers(bench):
-    work = Extraction(bench)
+    work = FirestoreExtraction(bench)
     work.record_pages()
     program = measure.HERE / "peers" / "firestore_flatten.py"
 
@@ -93,13 +72,14 @@ def peers(bench):
         )
 
     # Before the first turn nobody has read what was just written, and Java has not compiled itself.
-    work.extract()
-    samples = measure.in_turns({EXTRACT: work.extract, CLIENT: flatten}, bench.rounds)
+    work.write_payloads()
+    samples = measure.in_turns({EXTRACT: work.extract, CLIENT: flatten, INSERT: work.insert}, bench.rounds)
     ratio = measure.median(samples[CLIENT], "user") / measure.median(samples[EXTRACT], "user")
     yield (
         measure.Report(
             f"Extract {work.documents:,} documents from Firestore, beside Google's Python client",
-            work.note() + " The client streams the collection and writes flattened rows of JSON to nowhere; etlctl's rows are in the spool.",
+            work.note() + " The client streams the collection and writes flattened rows of JSON to nowhere; etlctl's rows are in the spool. "
+            "The C program does nothing but put the same rows there.",
         )
         .add(samples)
         .promise("the client's user CPU, in etlctl's", ratio, 100, at_least=True)

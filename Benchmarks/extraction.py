@@ -24,9 +24,9 @@ class Extraction:
         )
         self.spool = self.folder / "spool.sqlite"
 
-    def extract(self):
+    def extract(self, env=None):
         self.remove(self.spool)
-        sample = measure.run([self.bench.etlctl, "extract", "--config", self.config, "--quiet"])
+        sample = measure.run([self.bench.etlctl, "extract", "--config", self.config, "--quiet"], env=env)
         database = sqlite3.connect(self.spool)
         (rows,) = database.execute("SELECT sum(spooled) FROM routes").fetchone()
         database.close()
