@@ -98,6 +98,17 @@ struct FirestoreClient: Sendable {
         return try JSONValue(parsing: response.body)
     }
 
+    /// The server's clock, by asking for a document that need not be there. One read.
+    func time() async throws -> (time: Timestamp, text: String) {
+        let subject = "Firestore \(database)"
+        let response = try await batchGet(["etlctl/time"], fields: nil, readTime: nil)
+        let answer = try await whole(response, reading: subject)
+        guard let text = answer.arrayValue?.compactMap({ $0["readTime"]?.stringValue }).last,
+            let time = Timestamp(rfc3339: text)
+        else { throw ExtractError(.unavailable, "\(subject) gave an answer without readTime") }
+        return (time, text)
+    }
+
     /// The server's clock, and whether anything can be read at all: a keys-only query for one document. One read.
     func probe(_ collection: FirestoreCollection) async throws -> (readTime: Timestamp, text: String, isEmpty: Bool) {
         var query = FirestoreQuery(collection)

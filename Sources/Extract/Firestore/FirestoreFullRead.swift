@@ -81,10 +81,9 @@ struct FirestoreFullRead {
             guard !run.isExhausted else { return false }
             // `changes` compares later scans with this one, so its time may never be the older.
             let isSnapshot = run.stream.mode == .full
-            let now = isSnapshot ? try await reader.snapshotTime() : try await reader.freshReadTime()
-            let ranges =
-                now.isEmpty ? [] : try await FirestoreSplitter(reader).ranges(run.stream.parallel, at: now.text)
-            position = Position(readTime: now.text, ranges: ranges, looksUp: looksUp)
+            let now = isSnapshot ? try await reader.snapshotTime() : try await reader.serverTime()
+            let ranges = try await FirestoreSplitter(reader).ranges(run.stream.parallel, at: now)
+            position = Position(readTime: now, ranges: ranges, looksUp: looksUp)
             try await run.commit(RunContext.Progress(position: position.json))
         }
         if position.looksUp { try await run.lookUpSpooledRows() }

@@ -4,9 +4,9 @@ internal import Spool
 extension FirestoreReader {
     /// The time at which a whole collection is read: the last whole minute where point-in-time recovery keeps such times for days, else
     /// the server's own, which it serves for an hour (protocol facts: A.10).
-    func snapshotTime() async throws -> (text: String, isEmpty: Bool) {
-        let now = try await freshReadTime()
-        guard !now.isEmpty, let time = Timestamp(rfc3339: now.text) else { return now }
+    func snapshotTime() async throws -> String {
+        let now = try await serverTime()
+        guard let time = Timestamp(rfc3339: now) else { return now }
         // Only where this account may ask; the emulator does not answer.
         guard let database = try? await client.metadata(""),
             database["pointInTimeRecoveryEnablement"]?.stringValue == "POINT_IN_TIME_RECOVERY_ENABLED"
@@ -14,7 +14,7 @@ extension FirestoreReader {
         let minute = Timestamp(microseconds: time.microseconds - time.microseconds % 60_000_000)
         let earliest = database["earliestVersionTime"]?.stringValue.flatMap { Timestamp(rfc3339: $0) }
         guard let earliest, earliest <= minute else { return now }
-        return (minute.description, false)
+        return minute.description
     }
 
     /// Reads until it comes to its end. Where the server no longer serves the position's time, the rest is read as of a fresh one, and that
@@ -31,7 +31,7 @@ extension FirestoreReader {
                 return try await read(&position)
             } catch let error as ExtractError where error.isExpiredReadTime {
                 let old = position.readTime
-                position.readTime = try await freshReadTime().text
+                position.readTime = try await serverTime()
                 run.warn(
                     "read_time_expired",
                     "the snapshot of \(old) is no longer served; \(rest(position)) is read as of \(position.readTime), so the run holds more than one moment (point-in-time recovery keeps a snapshot for days)"
