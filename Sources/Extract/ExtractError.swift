@@ -21,9 +21,19 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
         case unexpected
     }
 
+    /// A key of the configuration that is at fault.
+    package enum Place: Sendable, Equatable {
+        /// Of the stream that was read.
+        case stream(String)
+        /// Of its source.
+        case source(String)
+    }
+
     package var kind: Kind
     package var description: String
     package var hint: String?
+    /// Where the mistake stands, for the kind `configuration`; nil where no key is to blame.
+    package var place: Place?
     /// How long the source asked to be left alone.
     package var retryAfter: Duration?
     /// True if the run has done all it can: the next one begins anew instead of continuing it.
@@ -45,8 +55,9 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
         case tooLargeToSort
     }
 
-    package init(_ kind: Kind, _ description: String, hint: String? = nil) {
+    package init(_ kind: Kind, _ description: String, at place: Place? = nil, hint: String? = nil) {
         self.kind = kind
+        self.place = place
         self.description = description
         self.hint = hint
     }

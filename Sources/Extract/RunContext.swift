@@ -117,6 +117,8 @@ package final class RunContext {
         var recentFloor: [UInt8]?
         var findings: [ScanFinding] = []
         var settledFindings: [[UInt8]] = []
+        /// Records that a scan found as they are known, of which no page was made.
+        var unchanged = 0
         var objectsRead: [ObjectRead] = []
     }
 
@@ -158,7 +160,7 @@ package final class RunContext {
         commit.usesTemporaryIndex = usesTemporaryIndex
         commit.seenKeys = versions.seenKeys
         commit.equalRows = versions.equalRows
-        commit.unchanged = versions.unchanged
+        commit.unchanged = versions.unchanged + progress.unchanged
         commit.objectLog = versions.objectLog
         commit.objectsRead = progress.objectsRead
         commit.newColumns = page.fields.takeNewColumns()

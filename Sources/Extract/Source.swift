@@ -24,6 +24,12 @@ package protocol Source: Sendable {
     func read(_ run: RunContext) async throws -> Bool
 }
 
+/// A source whose server can count what a stream would read.
+package protocol CountableSource: Source {
+    /// How many rows a full read would bring; a count reads the whole table or an index of it.
+    func count(_ stream: ExtractRequest) async throws -> Int
+}
+
 /// A source that can tell what a stream would meet without reading it.
 package protocol CheckableSource: Source {
     /// One line for `etlctl check`.

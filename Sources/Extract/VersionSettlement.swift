@@ -142,6 +142,7 @@ extension ExtractError {
         ExtractError(
             .configuration,
             "the key of stream \(stream.name) is not unique: more than one row of \(stream.from ?? "its query") has the key \(key)",
+            at: .stream("key"),
             hint: "set key: to columns that tell every row from every other, or read without one (mode: full)")
     }
 }

@@ -23,6 +23,8 @@ package struct DestinationAudit: Sendable {
         /// Rows made pending again.
         package var mended = 0
 
+        package var retiredMissing: Int { daysShort.values.reduce(0, +) }
+
         package var isBalanced: Bool { missingCount == 0 && daysShort.isEmpty }
 
         init(_ route: Route) {

@@ -137,10 +137,17 @@ package final class Shipper: Sendable {
     }
 
     /// Rows wait for another endpoint than the configured one.
-    private func endpointConflict() async throws -> ShipStop? {
+    private func endpointConflict() async throws -> ShipStop? { try await Self.endpointConflict(spool, configuration) }
+
+    /// Why these rows can't go to the configured endpoint, if any can't; asks nobody.
+    package static func endpointConflict(
+        _ spool: SpoolStore, _ configuration: ShipConfiguration
+    ) async throws -> ShipStop? {
         let endpoint = normalizedEndpoint(configuration.endpoint)
         for entry in try await spool.ledger()
-        where isChosen(entry.route) && entry.undelivered > 0 && entry.route.endpoint != endpoint {
+        where configuration.only?.contains(entry.route.stream) ?? true && entry.undelivered > 0
+            && entry.route.endpoint != endpoint
+        {
             return ShipStop(
                 .configuration,
                 "\(entry.undelivered) rows of stream \(entry.route.stream) were spooled for \(entry.route.table) at "

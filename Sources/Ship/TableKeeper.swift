@@ -85,6 +85,13 @@ final class TableKeeper {
         try await save()
     }
 
+    /// Keeps why nothing goes on, for who asks for the status; nil once it does.
+    func rememberError(_ message: String?) async throws {
+        guard record.lastError != message else { return }
+        record.lastError = message
+        try await save()
+    }
+
     func rememberView(_ query: String?) async throws {
         guard record.viewQuery != query else { return }
         record.viewQuery = query

@@ -1,5 +1,5 @@
 internal import JSONBytes
-internal import Spool
+package import Spool
 
 /// What the shipper remembers of a table between runs: which table it was, and since when its metadata may be settling.
 struct TableRecord: Sendable, Equatable {
@@ -15,6 +15,8 @@ struct TableRecord: Sendable, Equatable {
     var hasIntent = false
     /// The latest view as we last wrote it.
     var viewQuery: String?
+    /// Why the last shipper stopped, until rows are delivered again. For people: nothing is decided by it.
+    var lastError: String?
 
     init() {}
 
@@ -28,6 +30,7 @@ struct TableRecord: Sendable, Equatable {
         changedAt = time("changed_at")
         hasIntent = json["intent"]?.boolValue ?? false
         viewQuery = json["view"]?.stringValue
+        lastError = json["error"]?.stringValue
     }
 
     var text: String {
@@ -41,6 +44,14 @@ struct TableRecord: Sendable, Equatable {
         add("changed_at", (changedAt?.microseconds).map { .number(String($0)) })
         if hasIntent { add("intent", true) }
         add("view", viewQuery.map(JSONValue.string))
+        add("error", lastError.map(JSONValue.string))
         return JSONValue.object(members).text
+    }
+}
+
+extension SpoolStore {
+    /// Why the last shipper stopped at this table, if nothing was delivered to it since.
+    package func lastError(ofTable table: String, endpoint: String) async throws -> String? {
+        try await tableRecord(table, endpoint: normalizedEndpoint(endpoint)).flatMap(TableRecord.init)?.lastError
     }
 }

@@ -219,6 +219,11 @@ final class TableShipper {
             }
             group.cancelAll()
         }
+        switch ending {
+        case .offline(let stop), .refused(let stop): try await keeper.rememberError(stop.message)
+        case .drained, .settling: try await keeper.rememberError(nil)
+        case .stopped, nil: break
+        }
         let seconds = (now - startedAt).inSeconds
         for number in summaries.keys { summaries[number]?.seconds = seconds }
         return (ending ?? .drained, routes.compactMap { summaries[$0.route.number] })
@@ -273,6 +278,7 @@ final class TableShipper {
             isWriting = false
             try result.get()
             for decision in decisions { conclude(decision) }
+            if decisions.contains(where: { $0.delivered > 0 }) { try await keeper.rememberError(nil) }
         case .asked(let result, let moment, let epoch):
             isAsking = false
             try take(asked: result, at: moment, epoch: epoch)

@@ -205,7 +205,8 @@ struct Settler {
     private func setRequest(_ state: RowState, _ doubt: Doubt?) throws {
         try database.cachedStatement(
             sql: """
-                UPDATE request_log SET state = ?1, doubt = ?2, answered_at = ?3, http_status = ?4, error = ?5,
+                UPDATE request_log SET state = ?1, doubt = ?2, answered_at = ?3, http_status = coalesce(?4, http_status),
+                    error = ?5,
                     unknown_since = CASE WHEN ?2 = 'unknown' THEN coalesce(?7, sent_at, ?3)
                         WHEN ?1 = 'in_doubt' THEN ?7 END
                 WHERE request_id = ?6

@@ -100,7 +100,16 @@ enum CommandRunner {
             let object: JSONValue = ["error": failure.json]
             do { try context.output.write(object.text + "\n") } catch { return error.exitCode }
         }
-        Diagnostics(context.diagnostics).line(text)
+        let words = arguments.prefix { $0 != "--" }
+        if zip(words, words.dropFirst()).contains(where: { $0 == ("--log-format", "json") })
+            || words.contains("--log-format=json")
+        {
+            var options = GlobalOptions.Output()
+            options.logFormat = .json
+            Console(context: context, options: options).report(failure)
+        } else {
+            Diagnostics(context.diagnostics).line(text)
+        }
         return failure.exitCode
     }
 }

@@ -176,7 +176,9 @@ struct Failure: Error, Sendable, Equatable {
         switch error {
         case .noCredentials, .refused:
             self = .denied(message, hint: "Set `credentials`, or run `gcloud auth application-default login`.")
-        case .unreadableFile: self = .config(message)
+        case .unreadableFile:
+            self = .config(
+                message, hint: "Set `credentials` to a file that works; `etlctl check --offline` looks at it.")
         case .unavailable: self = .destinationUnavailable(message)
         case .cancelled: self = .interrupted(signal: 2, "Interrupted.")
         }
@@ -205,7 +207,8 @@ extension String {
     /// As a sentence: the first letter in upper case, unless the first word is a name as it was written (`project.dataset.table`), and a full
     /// stop at the end.
     var capitalizedSentence: String {
-        let isWord = prefix { $0 != " " && $0 != ":" && $0 != "," }.allSatisfy { $0.isLetter || $0 == "-" || $0 == "'" }
+        // Neither a URL nor a key of the configuration.
+        let isWord = prefix { $0 != " " && $0 != "," }.allSatisfy { $0.isLetter || $0 == "-" || $0 == "'" }
         let text = isWord ? prefix(1).uppercased() + dropFirst() : self
         return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
     }

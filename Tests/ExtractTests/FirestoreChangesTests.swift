@@ -138,6 +138,7 @@ import Testing
             // The look at the clock, 50 names, one document.
             #expect(result.counters.sourceReads == 52)
             #expect(result.counters.rowsSpooled == 1)
+            #expect(result.counters.rowsUnchanged == 49)
         }
     }
 

@@ -12,6 +12,8 @@ struct SQLCheckTests {
         var code: Int32
         /// In the message.
         var says: String
+        /// The key whose line is named.
+        var at: String?
     }
 
     private func verify(_ cases: [Case], type: String) async throws {
@@ -27,6 +29,25 @@ struct SQLCheckTests {
                 #expect(errors.allSatisfy { !($0["hint"]?.stringValue ?? "").isEmpty }, "\(one.what) has no hint")
                 let extracted = try await pipeline.program.run("extract", "--patience", "100ms")
                 #expect(extracted.code == one.code, "\(one.what): \(extracted.output)\(extracted.diagnostics)")
+                guard let at = one.at else { return }
+                let place = "/etl.yaml: \(at), line \(at.hasPrefix("sources") ? 4 : 6))"
+                #expect(told.contains(place), "\(told)")
+                #expect(extracted.diagnostics.contains(place), "\(extracted.diagnostics)")
+            }
+        }
+    }
+
+    @Test(.postgres, .mariaDB) func `a dry run counts the rows, reads none and makes no spool`() async throws {
+        let statements = "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2), (3)"
+        let postgres = try await PostgresServer.running().database(statements).url()
+        let mariaDB = try await MariaDBServer.running().database(statements).url()
+        for (type, url) in [("postgres", postgres), ("mysql", mariaDB)] {
+            try await SQLPipeline.with(source: "{type: \(type), url: \"\(url)\"}", stream: "from: orders") { pipeline in
+                let told = try await pipeline.program.run("extract", "--dry-run", "--json")
+                let stream = try told.json()["streams"]?.arrayValue?.first
+                #expect(stream?["rows"] == 3 && stream?["estimated_bytes"] == 3000, "\(told.output)")
+                let files = try FileManager.default.contentsOfDirectory(atPath: pipeline.program.folder)
+                #expect(!files.contains { $0.contains(".sqlite") })
             }
         }
     }
@@ -43,18 +64,28 @@ struct SQLCheckTests {
                 Case(what: "port", url: "postgres://u@127.0.0.1:\(dead)/x", code: 69, says: "\(dead)"),
                 Case(what: "TLS", url: database.url(options: "?sslmode=require"), code: 69, says: "SSL"),
                 Case(
+                    what: "TLS mode", url: database.url(options: "?sslmode=sometimes"), code: 78, says: "sometimes",
+                    at: "sources.shop.url"),
+                Case(
                     what: "password", url: database.url(user: "pw_reader", password: "wrong"), code: 77,
                     says: "password authentication failed"),
-                Case(what: "database", url: database.named("no_such_db").url(), code: 78, says: "no_such_db"),
-                Case(what: "table", url: url, stream: "from: missing, mode: full", code: 78, says: "missing"),
+                Case(
+                    what: "database", url: database.named("no_such_db").url(), code: 78, says: "no_such_db",
+                    at: "sources.shop.url"),
+                Case(
+                    what: "table", url: url, stream: "from: missing, mode: full", code: 78, says: "missing",
+                    at: "streams.orders.from"),
                 Case(what: "case", url: url, stream: "from: Orders, mode: full", code: 78, says: "Orders"),
                 Case(
                     what: "column", url: url, stream: "from: orders, mode: incremental, watermark: nope", code: 78,
-                    says: "nope"),
+                    says: "nope", at: "streams.orders.watermark"),
                 Case(
-                    what: "chosen column", url: url, stream: "from: orders, columns: [id, gone]", code: 78, says: "gone"
-                ),
-                Case(what: "key", url: url, stream: "from: orders, mode: changes, key: [lost]", code: 78, says: "lost"),
+                    what: "chosen column", url: url, stream: "from: orders, columns: [id, gone]", code: 78,
+                    says: "gone",
+                    at: "streams.orders.columns"),
+                Case(
+                    what: "key", url: url, stream: "from: orders, mode: changes, key: [lost]", code: 78, says: "lost",
+                    at: "streams.orders.key"),
                 Case(
                     what: "view without key", url: url, stream: "from: keyless, mode: changes", code: 78,
                     says: "keyless"),
@@ -81,15 +112,22 @@ struct SQLCheckTests {
                 Case(
                     what: "password", url: database.url(user: "pw_reader", password: "wrong"), code: 77,
                     says: "Access denied"),
-                Case(what: "database", url: database.named("no_such_db").url(), code: 78, says: "no_such_db"),
-                Case(what: "table", url: url, stream: "from: missing, mode: full", code: 78, says: "missing"),
+                Case(
+                    what: "database", url: database.named("no_such_db").url(), code: 78, says: "no_such_db",
+                    at: "sources.shop.url"),
+                Case(
+                    what: "table", url: url, stream: "from: missing, mode: full", code: 78, says: "missing",
+                    at: "streams.orders.from"),
                 Case(
                     what: "column", url: url, stream: "from: orders, mode: incremental, watermark: nope", code: 78,
-                    says: "nope"),
+                    says: "nope", at: "streams.orders.watermark"),
                 Case(
-                    what: "chosen column", url: url, stream: "from: orders, columns: [id, gone]", code: 78, says: "gone"
-                ),
-                Case(what: "key", url: url, stream: "from: orders, mode: changes, key: [lost]", code: 78, says: "lost"),
+                    what: "chosen column", url: url, stream: "from: orders, columns: [id, gone]", code: 78,
+                    says: "gone",
+                    at: "streams.orders.columns"),
+                Case(
+                    what: "key", url: url, stream: "from: orders, mode: changes, key: [lost]", code: 78, says: "lost",
+                    at: "streams.orders.key"),
                 Case(
                     what: "view without key", url: url, stream: "from: keyless, mode: changes", code: 78,
                     says: "keyless"),

@@ -49,7 +49,8 @@ enum BigQueryFailure {
             )
         case (404, _):
             return ExtractError(
-                .configuration, text, hint: "check project and location of the source and from: of the stream")
+                .configuration, text, at: .stream("from"),
+                hint: "check project and location of the source and from: of the stream")
         case (408, _), (429, _), (500..., _):
             return ExtractError(
                 .unavailable, text, hint: "run the same command again later: it goes on where it stopped")

@@ -65,9 +65,17 @@ struct BigQueryRead {
 
     /// Returns false when a budget ended it early.
     func read() async throws -> Bool {
+        let kept = Position(run.position)
+        guard try await read(from: kept) else { return false }
+        // A run that was cut off is finished as it was begun; what `--full` asks for comes after it.
+        guard let kept, stream.mode == .incremental, run.readsEverything, !kept.isEverything else { return true }
+        return try await read(from: nil)
+    }
+
+    private func read(from kept: Position?) async throws -> Bool {
         guard !run.isExhausted else { return false }
         var position: Position
-        if let kept = Position(run.position) {
+        if let kept {
             position = kept
         } else {
             position = try await begin()
@@ -144,13 +152,13 @@ struct BigQueryRead {
         guard let place = BigQueryNormalizer.place(of: name, in: schema) else {
             throw ExtractError(
                 .configuration, "\(plan.subject) has no column \(name)",
-                hint: "check watermark: of stream \(stream.name)")
+                at: .stream("watermark"), hint: "check watermark: of stream \(stream.name)")
         }
         let field = schema[place]
         guard BigQueryWatermark.kinds.contains(field.kind), !field.isRepeated else {
             throw ExtractError(
                 .configuration, "the watermark \(name) of stream \(stream.name) is of a type that does not order",
-                hint: "name a column of a time, number or string type, or use mode: changes")
+                at: .stream("watermark"), hint: "name a column of a time, number or string type, or use mode: changes")
         }
         return field.kind
     }

@@ -106,6 +106,7 @@ final class FilesRead {
         guard let format = run.stream.files.format ?? ObjectFormat.of(name) else {
             throw ExtractError(
                 .configuration, "what \(store.url(of: object.name)) holds can't be told by its name",
+                at: .stream("format"),
                 hint: "set format: to csv, jsonl or parquet, or narrow the pattern \(run.stream.from ?? "")")
         }
         let reading = ObjectReading(number: record.number, reading: run.reading(part.attempt))

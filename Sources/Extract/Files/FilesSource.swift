@@ -12,17 +12,19 @@ package struct FilesSource: CheckableSource {
         guard let from = stream.from, !from.isEmpty else {
             throw ExtractError(
                 .configuration, "stream \(stream.name) names no objects",
-                hint: "set from: to a pattern below \(store.url), such as \"orders/*.csv\"")
+                at: .stream("from"), hint: "set from: to a pattern below \(store.url), such as \"orders/*.csv\"")
         }
         _ = try Glob(from)
         if stream.mode == .changes, stream.key.isEmpty {
             throw ExtractError(
                 .configuration, "stream \(stream.name) is in the mode changes and names no key",
+                at: .stream("key"),
                 hint: "set key: to the columns that tell every row from every other, or use mode: incremental")
         }
         guard TextEncoding(name: stream.files.encoding) != nil else {
             throw ExtractError(
                 .configuration, "stream \(stream.name) names the encoding \(stream.files.encoding), which is not known",
+                at: .stream("encoding"),
                 hint: "known are \(TextEncoding.allCases.map(\.rawValue).joined(separator: ", "))")
         }
     }

@@ -62,7 +62,7 @@ struct TextObjectRead {
             throw ExtractError(
                 .configuration,
                 "\(context.url) has no column \(key), which is part of the key of stream \(run.stream.name)",
-                hint: "its columns are \(names.prefix(50).joined(separator: ", "))")
+                at: .stream("key"), hint: "its columns are \(names.prefix(50).joined(separator: ", "))")
         }
     }
 

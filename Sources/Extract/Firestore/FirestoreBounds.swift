@@ -67,6 +67,7 @@ struct FirestoreBounds {
         throw ExtractError(
             .configuration,
             "the lookback of stream \(run.stream.name) does not fit its watermark: the values of \(field) are of the type \(kind.rawValue)",
+            at: .stream("lookback"),
             hint: "lookback is a duration such as 5m for timestamps, a plain number for numbers, and nothing else")
     }
 
@@ -104,6 +105,7 @@ struct FirestoreBounds {
             throw ExtractError(
                 .configuration,
                 "the watermark \(field) of stream \(run.stream.name) is pinned to \(type), which does not order in Firestore",
+                at: .stream("types"),
                 hint: "pin it to TIMESTAMP, INT64, FLOAT64, NUMERIC or STRING, or use mode: changes")
         }
         return pinned

@@ -42,10 +42,12 @@ enum FirestoreFailure {
         case ("FAILED_PRECONDITION", _) where message.contains("Datastore Mode"):
             return ExtractError(
                 .configuration, text,
+                at: .source("database"),
                 hint: "this interface reads databases in native mode only: check project and database of the source")
         case ("NOT_FOUND", _), (_, 404):
             return ExtractError(
                 .configuration, text,
+                at: .source("database"),
                 hint: "check project and database of the source: a database that does not exist can't be read")
         case ("UNIMPLEMENTED", _), (_, 501):
             return ExtractError(.configuration, text)

@@ -67,15 +67,15 @@ struct FirestoreScan {
         if let upper, upper != lower {
             try checkOrder(seen, after: lower)
             let known = try await run.store.knownVersions(stream: run.state.number, after: lower, through: upper)
-            progress.findings = findings(seen, known, isFull: position.isFull)
+            (progress.findings, progress.unchanged) = findings(seen, known, isFull: position.isFull)
         }
         try await run.commit(progress)
     }
 
     private func findings(
         _ seen: [Seen], _ known: [(key: [UInt8], version: [UInt8])], isFull: Bool
-    ) -> [ScanFinding] {
-        var findings: [ScanFinding] = []
+    ) -> (findings: [ScanFinding], unchanged: Int) {
+        var (findings, unchanged) = ([ScanFinding](), 0)
         var index = 0
         func passGone(before key: [UInt8]?) {
             while index < known.count, key.map({ known[index].key.lexicographicallyPrecedes($0) }) ?? true {
@@ -90,10 +90,14 @@ struct FirestoreScan {
                 isKnown = known[index].version == document.version
                 index += 1
             }
-            if !isKnown || isFull { findings.append(ScanFinding(key: document.key, kind: .changed)) }
+            if isKnown, !isFull {
+                unchanged += 1
+            } else {
+                findings.append(ScanFinding(key: document.key, kind: .changed))
+            }
         }
         passGone(before: nil)
-        return findings
+        return (findings, unchanged)
     }
 
     /// The walk stands and falls with the order: a document out of order would look like one that is gone.

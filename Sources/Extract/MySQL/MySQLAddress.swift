@@ -26,6 +26,7 @@ struct MySQLAddress: Equatable {
         func refuse(_ what: String) -> ExtractError {
             ExtractError(
                 .configuration, "the url of \(settings.location) \(what)",
+                at: .source("url"),
                 hint: "mysql://user:password@host:port/database?ssl-mode=VERIFY_IDENTITY&ssl-ca=FILE")
         }
         guard let text = SQLAddressText(settings.url) else { throw refuse("has no scheme") }

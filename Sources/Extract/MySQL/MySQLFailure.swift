@@ -39,8 +39,11 @@ struct MySQLFailure {
                 hint: "check user and password: in the URL, in the option file of credentials: or in ~/.my.cnf")
         case 1044, 1142, 1143, 1227, 1370, 4151:
             return ExtractError(.denied, text, hint: "GRANT SELECT on the table to the user")
-        case 1049: return ExtractError(.configuration, text, hint: "check the database's name in the source's url")
-        case 1146, 1051: return ExtractError(.configuration, text, hint: "check from: or query: of the stream")
+        case 1049:
+            return ExtractError(
+                .configuration, text, at: .source("url"), hint: "check the database's name in the source's url")
+        case 1146, 1051:
+            return ExtractError(.configuration, text, at: .stream("from"), hint: "check from: or query: of the stream")
         case 1054: return ExtractError(.configuration, text, hint: "check the names of columns in the stream")
         // Statement and lock timeouts.
         case 1969, 3024:

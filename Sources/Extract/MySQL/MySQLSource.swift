@@ -1,7 +1,7 @@
 package import Spool
 
 /// MySQL and MariaDB, through libmariadb.
-package struct MySQLSource: CheckableSource {
+package struct MySQLSource: CheckableSource, CountableSource {
     package static let kind = "mysql"
 
     package struct Configuration: Sendable {
@@ -44,6 +44,9 @@ package struct MySQLSource: CheckableSource {
     }
 
     package func read(_ run: RunContext) async throws -> Bool { try await reading.read(run) }
+
+    /// The rows that a full read would bring.
+    package func count(_ stream: ExtractRequest) async throws -> Int { try await reading.count(stream) }
 
     /// What `etlctl check` can tell of a stream without reading it.
     package func check(_ stream: ExtractRequest) async throws -> String { try await reading.check(stream) }

@@ -62,6 +62,7 @@ struct PostgresCatalog {
         let names = near.compactMap { $0.first ?? nil }
         throw ExtractError(
             .configuration, "the table \(from) does not exist, or the user may not use its schema",
+            at: .stream("from"),
             hint: names.isEmpty
                 ? "check from: of the stream; names are taken as they are, in upper and lower case"
                 : "did you mean \(names.joined(separator: " or "))? names are taken as they are, in upper and lower case"

@@ -11,7 +11,8 @@ struct PostgresFailure {
         let subject = "connecting to \(settings.location) failed: \(message)"
         if let state = Self.state(in: text) { return error(state, subject) }
         let lower = message.lowercased()
-        let concernsTLS = ["ssl", "certificate", "tls"].contains { lower.contains($0) }
+        let isInvalid = lower.contains("invalid") && ["uri", "option", "value"].contains { lower.contains($0) }
+        let concernsTLS = !isInvalid && ["ssl", "certificate", "tls"].contains { lower.contains($0) }
         if concernsTLS, !lower.contains("closed the connection unexpectedly"), !lower.contains("syscall") {
             var failure = ExtractError(
                 .unavailable, subject,
@@ -24,11 +25,10 @@ struct PostgresFailure {
         if lower.contains("no password supplied") || lower.contains("password authentication failed") {
             return ExtractError(.denied, subject, hint: Self.passwordHint)
         }
-        if lower.contains("invalid") && (lower.contains("uri") || lower.contains("option") || lower.contains("value"))
-            || lower.contains("definition of service") || lower.contains("missing \"=\"")
+        if isInvalid || lower.contains("definition of service") || lower.contains("missing \"=\"")
             || lower.contains("could not look up")
         {
-            return ExtractError(.configuration, subject, hint: "check the source's url")
+            return ExtractError(.configuration, subject, at: .source("url"), hint: "check the source's url")
         }
         return ExtractError(.unavailable, subject, hint: "check host, port and network, and that the server runs")
     }
@@ -68,8 +68,11 @@ struct PostgresFailure {
             return ExtractError(.denied, text, hint: Self.passwordHint + "; pg_hba.conf decides who may connect")
         case "42501":
             return ExtractError(.denied, text, hint: "GRANT SELECT on the table and USAGE on its schema to the user")
-        case "3D000": return ExtractError(.configuration, text, hint: "check the database's name in the source's url")
-        case "42P01", "3F000": return ExtractError(.configuration, text, hint: "check from: or query: of the stream")
+        case "3D000":
+            return ExtractError(
+                .configuration, text, at: .source("url"), hint: "check the database's name in the source's url")
+        case "42P01", "3F000":
+            return ExtractError(.configuration, text, at: .stream("from"), hint: "check from: or query: of the stream")
         case "42703": return ExtractError(.configuration, text, hint: "check the names of columns in the stream")
         case "57014":
             return ExtractError(

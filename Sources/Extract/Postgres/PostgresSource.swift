@@ -1,7 +1,7 @@
 package import Spool
 
 /// PostgreSQL, through libpq.
-package struct PostgresSource: CheckableSource {
+package struct PostgresSource: CheckableSource, CountableSource {
     package static let kind = "postgres"
 
     package struct Configuration: Sendable {
@@ -40,6 +40,9 @@ package struct PostgresSource: CheckableSource {
     package func validate(_ stream: ExtractRequest) throws { try SQLReading.validate(stream) }
 
     package func read(_ run: RunContext) async throws -> Bool { try await reading.read(run) }
+
+    /// The rows that a full read would bring.
+    package func count(_ stream: ExtractRequest) async throws -> Int { try await reading.count(stream) }
 
     /// What `etlctl check` can tell of a stream without reading it.
     package func check(_ stream: ExtractRequest) async throws -> String { try await reading.check(stream) }

@@ -9,6 +9,7 @@ struct SQLColumnResolver {
         let near = table.columns.first { $0.name.lowercased() == name.lowercased() }?.name
         throw ExtractError(
             .configuration, "\(role): \(name) of stream \(stream.name): \(table.subject) has no column of that name",
+            at: .stream(role),
             hint: near.map { "did you mean \($0)? names are taken as they are, in upper and lower case" }
                 ?? "its columns: " + table.columns.prefix(50).map(\.name).joined(separator: ", "))
     }

@@ -18,6 +18,7 @@ struct SQLIncrementalRead {
             throw ExtractError(
                 .configuration,
                 "the watermark \(column.name) of stream \(reader.run.stream.name) has the type \(column.typeName), which can't be one",
+                at: .stream("watermark"),
                 hint: "a watermark is a number, a date or time with date, or a text; mode: changes needs none")
         }
         self.kind = kind
@@ -37,6 +38,7 @@ struct SQLIncrementalRead {
             throw ExtractError(
                 .configuration,
                 "the lookback of stream \(run.stream.name) does not fit its watermark: \(column.name) has the type \(column.typeName)",
+                at: .stream("lookback"),
                 hint: "lookback is a duration such as 5m for times, a plain number for numbers, and nothing else")
         }
     }

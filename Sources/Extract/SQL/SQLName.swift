@@ -16,7 +16,7 @@ struct SQLName: Equatable {
         func refuse() -> ExtractError {
             ExtractError(
                 .configuration, "from: \(text) of stream \(stream) is no name of a table",
-                hint: "write schema.table; a part that holds a dot goes into \(quote) quotes")
+                at: .stream("from"), hint: "write schema.table; a part that holds a dot goes into \(quote) quotes")
         }
         while true {
             if rest.first == quote {

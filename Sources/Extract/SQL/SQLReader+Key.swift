@@ -11,7 +11,7 @@ extension SQLReader {
             throw ExtractError(
                 .configuration,
                 "the key of stream \(run.stream.name) is not unique: a row of \(table.subject) has no value in it",
-                hint: "set key: to columns without nulls")
+                at: .stream("key"), hint: "set key: to columns without nulls")
         }
         let terms = keyTerms.joined(separator: ", ")
         let query = select(key, where: [], order: []) + " GROUP BY \(terms) HAVING count(*) > 1 LIMIT 1"

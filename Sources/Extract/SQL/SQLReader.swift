@@ -218,7 +218,7 @@ final class SQLReader {
                 throw ExtractError(
                     .configuration,
                     "the key of stream \(run.stream.name) is not unique: a row of \(table.subject) has no value in \(fetched[place].name)",
-                    hint: "set key: to columns without nulls")
+                    at: .stream("key"), hint: "set key: to columns without nulls")
             }
             let type = fetched[place].type
             guard keyPlaces.count > 1 else {

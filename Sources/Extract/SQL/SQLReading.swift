@@ -23,7 +23,7 @@ struct SQLReading {
     private static func noKey(_ stream: ExtractRequest, _ subject: String) -> ExtractError {
         ExtractError(
             .configuration, "stream \(stream.name) reads in mode changes, but \(subject) has no primary key",
-            hint: "set key: to the columns that tell its rows from each other, or use mode: full")
+            at: .stream("key"), hint: "set key: to the columns that tell its rows from each other, or use mode: full")
     }
 
     func read(_ run: RunContext) async throws -> Bool {
@@ -63,8 +63,13 @@ struct SQLReading {
             return try await SQLSnapshotRead(reader: reader).read()
         }
         let incremental = try SQLIncrementalRead(reader, column: column)
-        let readsEverything = run.position == nil ? run.readsEverything : SQLSnapshotRead.isPosition(run.position)
-        return readsEverything ? try await SQLSnapshotRead(reader: reader).read() : try await incremental.read()
+        // A run that was cut off is finished as it was begun; what `--full` asks for comes after it.
+        let isFull = run.position == nil ? run.readsEverything : SQLSnapshotRead.isPosition(run.position)
+        if !isFull {
+            guard try await incremental.read() else { return false }
+            guard run.readsEverything else { return true }
+        }
+        return try await SQLSnapshotRead(reader: reader).read()
     }
 
     /// Refuses to go on with a clock that is more than a day away from the source's.
@@ -78,6 +83,23 @@ struct SQLReading {
                 .configuration,
                 "this machine's clock (\(clock)) is more than a day away from the source's (\(now))",
                 hint: "set the clock right (NTP): _extracted_at and watermarks depend on it")
+        }
+    }
+
+    /// The rows that a full read would bring.
+    func count(_ stream: ExtractRequest) async throws -> Int {
+        let session = try await connect()
+        do {
+            let table = try await session.describe(stream)
+            let row = try await session.firstRow(of: "SELECT count(*) FROM \(table.relation)")
+            await session.close()
+            guard let count = row?.first?.flatMap({ Int($0) }) else {
+                throw ExtractError(.unexpected, "counting \(table.subject) gave no number")
+            }
+            return count
+        } catch {
+            await session.close()
+            throw error
         }
     }
 

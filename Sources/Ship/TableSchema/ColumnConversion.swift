@@ -71,6 +71,9 @@ enum ColumnConversion {
             guard case .text(let json) = value, type == .json || type == .jsonText else { return false }
             return NestedConversion.convert(json, into: column, target)
         }
+        if type == .string, case .text(let text) = value, !ScalarText.isNumber(text, asPrintedBy: column.type) {
+            return false
+        }
         switch column.type {
         case .string: return string(value, column, target)
         case .bool: return bool(value, target)

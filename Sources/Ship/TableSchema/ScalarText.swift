@@ -103,6 +103,16 @@ enum ScalarText {
         return value.description.utf8.elementsEqual(text)
     }
 
+    /// For a column of numbers: whether the text is exactly what its type prints; true for others.
+    static func isNumber(_ text: UnsafeRawBufferPointer, asPrintedBy type: ColumnType) -> Bool {
+        switch type {
+        case .int64: int64(text) != nil
+        case .float64: isDouble(text)
+        case .numeric, .bignumeric: decimal(text)?.isCanonical ?? false
+        default: true
+        }
+    }
+
     /// `2025-11-25`
     static func isDate(_ text: UnsafeRawBufferPointer) -> Bool {
         guard text.count == 10, text[4] == UInt8(ascii: "-"), text[7] == UInt8(ascii: "-"),
@@ -167,12 +177,21 @@ enum ScalarText {
         return abs(x) <= 180 && abs(y) <= 90
     }
 
-    /// JSON text in etlctl's form: no spaces, canonical escapes.
+    /// JSON text in etlctl's form: no spaces, canonical escapes, no number beyond those of a JSON column.
     static func isCompactJSON(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard let value = try? JSONValue(parsing: text) else { return false }
+        guard let value = try? JSONValue(parsing: text), holdsNumbers(of: value) else { return false }
         let buffer = ByteBuffer(capacity: text.count + 16)
         value.write(to: buffer)
         return buffer.bytes.elementsEqual(text)
+    }
+
+    private static func holdsNumbers(of value: JSONValue) -> Bool {
+        switch value {
+        case .number(let number): Double(number)?.isFinite ?? false
+        case .array(let items): items.allSatisfy(holdsNumbers)
+        case .object(let members): members.allSatisfy { holdsNumbers(of: $0.value) }
+        default: true
+        }
     }
 
     private static func digits(_ text: UnsafeRawBufferPointer, _ offset: Int, _ count: Int) -> Int64? {

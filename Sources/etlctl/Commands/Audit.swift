@@ -7,9 +7,11 @@ struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",
         abstract: "Check that every row is accounted for.",
+        usage: "etlctl audit [<stream> ...] [--config <path>] [--json] [--quiet] [--verbose] [--log-format <format>]",
         discussion: """
             Compares the ledger with the rows, every payload with its checksum, and checks the spool file itself. \
-            Exit code 65 if anything does not balance.
+            Exit code 65 if anything does not balance. Without names, all streams. `etlctl audit ledger --help` explains \
+            the options; the subcommands look at rows, objects, and the destination.
             """,
         subcommands: [AuditLedger.self, AuditRows.self, AuditObjects.self, AuditDestination.self],
         defaultSubcommand: AuditLedger.self)

@@ -44,10 +44,13 @@ struct AuditDestination: EtlctlCommand {
 
     private static func outcome(_ findings: [DestinationAudit.Finding], mended: Bool) -> CommandOutcome {
         let bad = findings.filter { !$0.isBalanced || $0.duplicatedCount > 0 }
+        let isRetiredAlone = bad.allSatisfy { $0.missingCount + $0.duplicatedCount == 0 }
         let hint =
-            mended
-            ? "Missing rows are pending again: run etlctl ship. Duplicates are hidden by the latest view."
-            : "etlctl audit destination --mend sends missing rows again; duplicates are hidden by the latest view."
+            isRetiredAlone
+            ? "Retention has removed these rows from the spool: etlctl watermark reset and a new extract bring them back from the source."
+            : mended
+                ? "Missing rows are pending again: run etlctl ship. Duplicates are hidden by the latest view."
+                : "etlctl audit destination --mend sends missing rows again; duplicates are hidden by the latest view."
         return CommandOutcome(
             json: ["streams": .array(findings.map(json))], text: text(findings),
             failure: bad.isEmpty
@@ -64,7 +67,7 @@ struct AuditDestination: EtlctlCommand {
             "missing": list(finding.missing), "missing_count": .int(finding.missingCount),
             "duplicated": list(finding.duplicated), "duplicated_count": .int(finding.duplicatedCount),
             "unknown": list(finding.unknown), "unknown_count": .int(finding.unknownCount),
-            "mended": .int(finding.mended),
+            "mended": .int(finding.mended), "retired_missing_count": .int(finding.retiredMissing),
         ]
     }
 

@@ -28,7 +28,7 @@ struct CheckCommand: EtlctlCommand {
         }
         let environment = CommandEnvironment(configuration, session)
         await checkSpool(environment, &findings)
-        checkCredentials(configuration, &findings)
+        await checkCredentials(environment, &findings)
         if !offline {
             for stream in configuration.streams { await check(stream, environment, &findings) }
             await checkDestination(environment, &findings)
@@ -86,14 +86,18 @@ struct CheckCommand: EtlctlCommand {
         }
     }
 
-    private func checkCredentials(_ configuration: Configuration, _ findings: inout Findings) {
+    private func checkCredentials(_ environment: CommandEnvironment, _ findings: inout Findings) async {
+        let configuration = environment.configuration
         let named =
-            [("destination", configuration.destination.credentials)]
-            + configuration.sources.sorted { $0.key < $1.key }.map { ("sources.\($0.key)", $0.value.credentials) }
-        for (subject, file) in named {
+            [("destination", configuration.destination.credentials, true)]
+            + configuration.sources.sorted { $0.key < $1.key }.map {
+                ("sources.\($0.key)", $0.value.credentials, $0.value.isGoogle)
+            }
+        for (subject, file, isGoogle) in named {
             guard let file else { continue }
             do {
                 try CredentialsFile.check(file)
+                if isGoogle { try await environment.checkGoogleCredentials(file) }
                 findings.ok(subject, "the credentials file can be read")
             } catch {
                 findings.add(subject, error)
@@ -121,7 +125,7 @@ struct CheckCommand: EtlctlCommand {
                 }
             }
         } catch {
-            findings.add(subject, error)
+            findings.add(subject, environment.configuration.located(error, reading: stream))
         }
     }
 }

@@ -4,7 +4,6 @@ import Transport
 /// The stores that hold a files source's objects, with their credentials.
 extension CommandEnvironment {
     func objectStore(_ files: StoreConfiguration) async throws -> any ObjectStore {
-        if let credentials = files.credentials { try CredentialsFile.check(credentials) }
         switch files.store {
         case .local: return LocalStore(folder: String(files.url.dropFirst("file://".count)))
         case .googleCloudStorage: return try await googleCloudStore(files)

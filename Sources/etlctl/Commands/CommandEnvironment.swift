@@ -32,15 +32,38 @@ struct CommandEnvironment: Sendable {
     }
 
     /// A client for a Google API. On loopback there are no credentials unless the configuration names some.
-    func client(credentials: String?, endpoint: Endpoint, scopes: [String]) async throws -> AuthorizedClient {
-        if let credentials { try CredentialsFile.check(credentials) }
+    ///
+    /// - Parameter section: of the configuration, whose `credentials` these are.
+    func client(
+        credentials: String?, endpoint: Endpoint, scopes: [String], of section: String
+    ) async throws -> AuthorizedClient {
+        try checkFile(credentials, of: section)
         if credentials == nil, endpoint.isLoopback {
             // The Firestore emulator takes this word for an administrator; others do not look at it.
             return AuthorizedClient(client: http, tokens: StaticToken("owner"))
         }
-        let tokens = try await GoogleCredentials.resolve(
-            file: credentials, scopes: scopes, environment: context.environment, client: http)
-        return AuthorizedClient(client: http, tokens: tokens)
+        do throws(AuthError) {
+            let tokens = try await GoogleCredentials.resolve(
+                file: credentials, scopes: scopes, environment: context.environment, client: http)
+            return AuthorizedClient(client: http, tokens: tokens)
+        } catch {
+            guard credentials != nil, case .unreadableFile = error else { throw error }
+            throw Failure(describing: error).appending(configuration.mention(of: section + ".credentials"))
+        }
+    }
+
+    /// - Throws: a configuration error (78) with the place of the key, where the file is missing or unreadable.
+    private func checkFile(_ file: String?, of section: String) throws {
+        guard let file else { return }
+        do throws(Failure) { try CredentialsFile.check(file) } catch {
+            throw error.appending(configuration.mention(of: section + ".credentials"))
+        }
+    }
+
+    /// Parses a credentials file and the key in it; asks nobody.
+    func checkGoogleCredentials(_ file: String) async throws {
+        _ = try await GoogleCredentials.resolve(
+            file: file, scopes: [], environment: context.environment, client: http)
     }
 
     /// The source of a stream, ready to be read.
@@ -48,15 +71,17 @@ struct CommandEnvironment: Sendable {
         guard let source = configuration.source(of: stream) else {
             throw Failure.config("The stream \(stream.name) names no source.")
         }
+        let section = "sources.\(stream.source)"
+        try checkFile(source.credentials, of: section)
         switch source {
         case .firestore(let firestore):
             return FirestoreSource(
                 FirestoreSource.Configuration(
                     project: firestore.project, database: firestore.database, endpoint: firestore.endpoint.url),
                 http: try await client(
-                    credentials: firestore.credentials, endpoint: firestore.endpoint, scopes: FirestoreSource.scopes))
+                    credentials: firestore.credentials, endpoint: firestore.endpoint, scopes: FirestoreSource.scopes,
+                    of: section))
         case .postgres(let database):
-            if let file = database.credentials { try CredentialsFile.check(file) }
             var settings = PostgresSource.Configuration(
                 url: database.url.secret.exposed, location: database.url.safeURL,
                 secrets: database.url.passwords.map(\.exposed))
@@ -65,7 +90,6 @@ struct CommandEnvironment: Sendable {
             settings.lockTimeout = database.lockTimeout
             return PostgresSource(settings)
         case .mysql(let database):
-            if let file = database.credentials { try CredentialsFile.check(file) }
             var settings = MySQLSource.Configuration(
                 url: database.url.secret.exposed, location: database.url.safeURL,
                 secrets: database.url.passwords.map(\.exposed))
@@ -81,7 +105,8 @@ struct CommandEnvironment: Sendable {
                     project: bigQuery.project, location: bigQuery.location,
                     maximumBytesBilled: bigQuery.maximumBytesBilled, endpoint: bigQuery.endpoint.url),
                 http: try await client(
-                    credentials: bigQuery.credentials, endpoint: bigQuery.endpoint, scopes: BigQuerySource.scopes))
+                    credentials: bigQuery.credentials, endpoint: bigQuery.endpoint, scopes: BigQuerySource.scopes,
+                    of: section))
         }
     }
 

@@ -3,14 +3,15 @@ import Foundation
 import JSONBytes
 import Spool
 
-/// `extract --dry-run`: what a full read would bring and cost, before anything is read. Firestore counts documents by aggregation, BigQuery
-/// tells the bytes that its query would process, folders and buckets list what matches. What an estimate is based on is said beside it.
+/// `extract --dry-run`: what a full read would bring and cost, before anything is read. Firestore counts documents by aggregation, PostgreSQL
+/// and MySQL count rows, BigQuery tells the bytes that its query would process, folders and buckets list what matches. What an estimate is
+/// based on is said beside it.
 struct ExtractForecast: Sendable {
     let environment: CommandEnvironment
 
     func outcome(_ streams: [StreamConfiguration]) async throws -> CommandOutcome {
         var table = TextTable(
-            "STREAM", "MODE", "DOCUMENTS", "BILLED READS OF A FULL READ", "OBJECTS", "BYTES", "TIME", "BASED ON")
+            "STREAM", "MODE", "RECORDS", "BILLED READS OF A FULL READ", "OBJECTS", "BYTES", "TIME", "BASED ON")
         var items: [JSONValue] = []
         for stream in streams {
             let anySource = try await environment.source(of: stream)
@@ -32,17 +33,32 @@ struct ExtractForecast: Sendable {
                     "stream": .string(stream.name), "mode": .string(stream.mode.rawValue), "bytes": .int(Int(bytes)),
                 ])
             }
+            if let source = anySource as? any CountableSource {
+                let rows = try await source.count(environment.request(for: stream))
+                let estimate = Estimate(rows, "row", try await pace(of: stream))
+                table.append(
+                    .text(stream.name), .text(stream.mode.rawValue), .count(rows), .none, .none,
+                    .bytes(estimate.bytes), .duration(.seconds(estimate.seconds)), .text(estimate.basis))
+                items.append(
+                    JSONValue.object(
+                        [
+                            JSONMember("stream", .string(stream.name)),
+                            JSONMember("mode", .string(stream.mode.rawValue)),
+                            JSONMember("rows", .int(rows)),
+                        ] + estimate.members))
+            }
             guard let source = anySource as? FirestoreSource else { continue }
             let documents = try await source.count(environment.request(for: stream))
-            let estimate = Estimate(documents: documents, try await pace(of: stream))
+            let estimate = Estimate(documents, "document", try await pace(of: stream))
             table.append(
                 .text(stream.name), .text(stream.mode.rawValue), .count(documents), .count(max(documents, 1)), .none,
                 .bytes(estimate.bytes), .duration(.seconds(estimate.seconds)), .text(estimate.basis))
-            items.append([
-                "stream": .string(stream.name), "mode": .string(stream.mode.rawValue), "documents": .int(documents),
-                "billed_reads": .int(max(documents, 1)), "estimated_bytes": .int(Int(estimate.bytes)),
-                "estimated_seconds": .int(Int(estimate.seconds)), "estimate_basis": .string(estimate.basis),
-            ])
+            items.append(
+                JSONValue.object(
+                    [
+                        JSONMember("stream", .string(stream.name)), JSONMember("mode", .string(stream.mode.rawValue)),
+                        JSONMember("documents", .int(documents)), JSONMember("billed_reads", .int(max(documents, 1))),
+                    ] + estimate.members))
         }
         return CommandOutcome(json: ["streams": .array(items)], text: table.text)
     }
@@ -66,17 +82,24 @@ struct ExtractForecast: Sendable {
         let seconds: Int64
         let basis: String
 
-        init(documents: Int, _ pace: StreamPace) {
-            let documents = Double(documents)
-            bytes = Int64(documents * (pace.bytesPerRow ?? Self.assumedBytes))
-            seconds = Int64((documents / (pace.rowsPerSecond ?? Self.assumedRowsPerSecond)).rounded(.up))
+        init(_ count: Int, _ noun: String, _ pace: StreamPace) {
+            let records = Double(count)
+            bytes = Int64(records * (pace.bytesPerRow ?? Self.assumedBytes))
+            seconds = Int64((records / (pace.rowsPerSecond ?? Self.assumedRowsPerSecond)).rounded(.up))
             let size =
                 pace.bytesPerRow.map { "\(Readable.count(Int64(pace.rows))) rows in the spool, \(Int($0)) bytes each" }
-                ?? "an assumption: \(Int(Self.assumedBytes)) bytes a document"
+                ?? "an assumption: \(Int(Self.assumedBytes)) bytes a \(noun)"
             let speed =
-                pace.rowsPerSecond.map { "an earlier run, \(Readable.count(Int64($0))) documents a second" }
-                ?? "an assumption: \(Readable.count(Int64(Self.assumedRowsPerSecond))) documents a second"
+                pace.rowsPerSecond.map { "an earlier run, \(Readable.count(Int64($0))) \(noun)s a second" }
+                ?? "an assumption: \(Readable.count(Int64(Self.assumedRowsPerSecond))) \(noun)s a second"
             basis = size + "; " + speed
+        }
+
+        var members: [JSONMember] {
+            [
+                JSONMember("estimated_bytes", .int(Int(bytes))), JSONMember("estimated_seconds", .int(Int(seconds))),
+                JSONMember("estimate_basis", .string(basis)),
+            ]
         }
     }
 }

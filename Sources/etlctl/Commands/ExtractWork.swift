@@ -37,6 +37,8 @@ struct ExtractWork: Sendable {
 
     private func extract(_ stream: StreamConfiguration, _ extractor: Extractor) async -> ExtractResult {
         let request = environment.request(for: stream)
+        // From here on there is something to tell, however long the source takes for its first row.
+        progress.update(stream.name, rows: 0)
         var result: ExtractResult
         do {
             result = await extractor.extract(request, from: try await environment.source(of: stream))
@@ -45,6 +47,7 @@ struct ExtractWork: Sendable {
             result.error = error
         }
         if let mismatch = result.error as? PositionMismatch { result.error = failure(mismatch, stream) }
+        result.error = result.error.map { environment.configuration.located($0, reading: stream) }
         return result
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Extract
+import Foundation
 import JSONBytes
 import Ship
 import Spool
@@ -27,10 +28,17 @@ struct RunCommand: EtlctlCommand {
     @Option(help: "Read and send at most so many rows.")
     var limit: Int?
 
+    @Flag(help: "Go on shipping when everything is read, until interrupted.")
+    var follow = false
+
+    @Flag(help: "Show what would be read and sent, and do neither.")
+    var dryRun = false
+
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let chosen = try configuration.streams(named: streams)
         let environment = CommandEnvironment(configuration, session)
+        if dryRun { return try await forecast(chosen, environment) }
         let store = try environment.openSpool()
         defer { try? store.close() }
         let work = SideBySide(environment: environment, store: store, session: session)
@@ -39,12 +47,31 @@ struct RunCommand: EtlctlCommand {
         let shipWork = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(streams))
         let shipOptions = shipWork.configuration {
             $0.follow = true
-            $0.patience = every == nil ? patience.duration : nil
+            $0.patience = every == nil && !follow ? patience.duration : nil
             $0.settle = ship.settle.duration
             $0.rowLimit = limit
             $0.allowEmptySnapshot = extract.allowMassDelete
         }
-        return try await work.run(chosen, options, shipWork, shipOptions, every: every?.duration)
+        return try await work.run(
+            chosen, options, shipWork, shipOptions, every: every?.duration, goesOnShipping: follow)
+    }
+
+    /// What both would do; makes no spool where there is none.
+    private func forecast(
+        _ chosen: [StreamConfiguration], _ environment: CommandEnvironment
+    ) async throws -> CommandOutcome {
+        let reading = try await ExtractForecast(environment: environment).outcome(chosen)
+        guard FileManager.default.fileExists(atPath: environment.configuration.spool.path) else {
+            let nothing: JSONValue = ["streams": .array([])]
+            return CommandOutcome(json: ["extract": reading.json, "ship": nothing], text: reading.text)
+        }
+        let store = try environment.openSpool()
+        defer { try? store.close() }
+        let work = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(streams))
+        let shipping = try await ShipForecast(work: work).outcome()
+        return CommandOutcome(
+            json: ["extract": reading.json, "ship": shipping.json], text: reading.text + "\n" + shipping.text,
+            failure: shipping.failure)
     }
 }
 
@@ -93,7 +120,7 @@ struct SideBySide: Sendable {
 
     func run(
         _ streams: [StreamConfiguration], _ options: ExtractOptions, _ shipWork: ShipWork,
-        _ shipOptions: ShipConfiguration, every: Duration?
+        _ shipOptions: ShipConfiguration, every: Duration?, goesOnShipping: Bool = false
     ) async throws -> CommandOutcome {
         let interruption = Interruption()
         let (extracted, shipped) = try await interruption.run {
@@ -108,7 +135,7 @@ struct SideBySide: Sendable {
                     do { try await session.context.sleep(every) } catch { break }
                     report = await extractor.run(streams)
                 }
-                shipper.endFollowing()
+                if !goesOnShipping { shipper.endFollowing() }
                 return (report, try await shipped)
             }
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import JSONBytes
 import Sandbox
 
@@ -38,7 +39,9 @@ struct SandboxCommand: EtlctlCommand {
             server = try SandboxServer(configuration)
             try server.start()
         } catch {
-            throw Failure.unexpected("The sandbox can't start: \("\(error)".capitalizedSentence)")
+            let cause = (error as? CocoaError)?.localizedDescription ?? "\(error)".capitalizedSentence
+            throw Failure.unexpected(
+                "The sandbox can't start: \(cause)", hint: "Choose another --port or --data, or leave them out.")
         }
         defer { server.stop() }
         // Whoever started it waits for this line to learn the port.

@@ -41,7 +41,14 @@ struct ShipWork: Sendable {
     func shipper(
         _ options: ShipConfiguration, _ console: Console, _ progress: ProgressReporter
     ) async throws -> Shipper {
-        let client = try await client()
+        let client: AuthorizedClient
+        do { client = try await self.client() } catch {
+            // Without credentials for it, too: that the rows are not for this endpoint is what helps.
+            if let stop = try await Shipper.endpointConflict(store, options) { throw stop }
+            throw error
+        }
+        let totals = try await dueRows(options)
+        for (stream, rows) in totals { progress.update(stream, rows: 0, total: options.follow ? nil : rows) }
         let delivered = Mutex<[String: Int64]>([:])
         return Shipper(
             spool: store, client: client, configuration: options,
@@ -53,13 +60,25 @@ struct ShipWork: Sendable {
                         counts[stream, default: 0] += Int64(count)
                         return counts[stream, default: 0]
                     }
-                    progress.update(stream, rows: total)
+                    progress.update(
+                        stream, rows: total, total: options.follow ? nil : totals[stream].map { max($0, total) })
                 case .warning(let code, let message, let table):
                     console.log.warning("\(table.map { "\($0): " } ?? "")\(code): \(message)")
                 case .note(let message, let table):
                     console.log.info("\(table.map { "\($0): " } ?? "")\(message)")
                 }
             })
+    }
+
+    /// Rows that are still to be delivered, by stream.
+    private func dueRows(_ options: ShipConfiguration) async throws -> [String: Int64] {
+        var due: [String: Int64] = [:]
+        for entry in try await store.ledger() where only?.contains(entry.route.stream) ?? true && entry.undelivered > 0
+        {
+            due[entry.route.stream, default: 0] += Int64(entry.undelivered)
+        }
+        guard let limit = options.rowLimit else { return due }
+        return due.mapValues { min($0, Int64(limit)) }
     }
 
     /// Holds the lock while the shipper runs; retention before, after and, however long that is, meanwhile.
@@ -97,7 +116,8 @@ struct ShipWork: Sendable {
     func client() async throws -> AuthorizedClient {
         let destination = environment.configuration.destination
         return try await environment.client(
-            credentials: destination.credentials, endpoint: destination.endpoint, scopes: Self.scopes)
+            credentials: destination.credentials, endpoint: destination.endpoint, scopes: Self.scopes,
+            of: "destination")
     }
 
     var deliveries: [StreamDelivery] { environment.configuration.streams.map(delivery) }
@@ -144,7 +164,7 @@ struct ShipReport: Sendable {
         }
         guard summary.rejected > 0 else { return nil }
         return .data(
-            "BigQuery refused \(Readable.count(Int64(summary.rejected), "row")).",
+            "\(Readable.count(Int64(summary.rejected), "row")) \(summary.rejected == 1 ? "was" : "were") rejected.",
             hint:
                 "etlctl audit rows --state rejected shows why; etlctl retry sends them again, etlctl discard gives them up."
         )

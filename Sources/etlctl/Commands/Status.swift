@@ -1,6 +1,7 @@
 import ArgumentParser
 import Extract
 import JSONBytes
+import Ship
 import Spool
 
 /// `etlctl status`: where every stream stands.
@@ -31,6 +32,10 @@ struct StatusReport: Sendable {
         var lastRun: RunRecord?
         /// A complete snapshot that rejected rows hold back from the latest view.
         var heldUp: HeldSnapshot?
+        /// Why the last shipper stopped at the table.
+        var shipError: String?
+
+        var lastError: String? { lastRun?.error ?? shipError }
     }
 
     let lines: [Line]
@@ -63,6 +68,10 @@ struct StatusReport: Sendable {
         for entry in ledger where !configured.contains(entry.route.stream) {
             lines.append(
                 Self.line(entry, records: records, runs: runs, oldest: oldest, now: now, isConfigured: false))
+        }
+        for place in lines.indices {
+            lines[place].shipError = try await store.lastError(
+                ofTable: lines[place].table, endpoint: configuration.destination.endpoint.url)
         }
         self.lines = lines
         path = store.path
@@ -105,7 +114,7 @@ struct StatusReport: Sendable {
             "in_doubt": .int(ledger?.inDoubt ?? 0), "delivered": .int(ledger?.delivered ?? 0),
             "rejected": .int(ledger?.rejected ?? 0), "discarded": .int(ledger?.discarded ?? 0),
             "oldest_undelivered_seconds": line.oldestUndelivered.map { .double($0 / .seconds(1)) } ?? .null,
-            "last_run": run, "last_error": .string(line.lastRun?.error), "removed": .bool(!line.isConfigured),
+            "last_run": run, "last_error": .string(line.lastError), "removed": .bool(!line.isConfigured),
         ]
         if let held = line.heldUp {
             object = object.with(
@@ -129,7 +138,7 @@ struct StatusReport: Sendable {
         }
         var texts = [table.text, "Spool \(path), \(Readable.bytes(bytes))"]
         for line in lines {
-            if let error = line.lastRun?.error {
+            if let error = line.lastError {
                 texts.append("\(line.stream): last error: \(Readable.plain(error))")
             }
             if let held = line.heldUp, held.rejected > 0 {

@@ -1,3 +1,5 @@
+import Extract
+
 /// The configuration file, read once and resolved: everything typed, defaults filled in, paths absolute.
 struct Configuration: Sendable, Equatable {
     /// Absolute path of the file.
@@ -26,9 +28,30 @@ struct Configuration: Sendable, Equatable {
     ///
     /// - Parameter path: dotted, such as `streams.memos.from`. A key that is absent takes the line of what it belongs to.
     func failure(at path: String, _ problem: String, hint: String? = nil) -> Failure {
+        .located(file: displayName, path: path, line: line(of: path), problem, hint: hint)
+    }
+
+    /// What went wrong while a stream was read, with the place of the key that is at fault: `... (etl.yaml: streams.memos.watermark, line 9)`.
+    func located(_ error: any Error, reading stream: StreamConfiguration) -> any Error {
+        guard let failure = error as? ExtractError, let place = failure.place else { return error }
+        let path =
+            switch place {
+            case .stream(let key): "streams.\(stream.name).\(key)"
+            case .source(let key): "sources.\(stream.source).\(key)"
+            }
+        return Failure(describing: failure).appending(mention(of: path))
+    }
+
+    /// ` (etl.yaml: destination.credentials, line 4)`, behind a message.
+    func mention(of path: String) -> String {
+        " (\(displayName): \(path)\(line(of: path).map { ", line \($0)" } ?? ""))"
+    }
+
+    /// A key that is absent takes the line of what it belongs to.
+    private func line(of path: String) -> Int? {
         var place = path
         while lines[place] == nil, let dot = place.lastIndex(of: ".") { place = String(place[..<dot]) }
-        return .located(file: displayName, path: path, line: lines[place], problem, hint: hint)
+        return lines[place]
     }
 
     /// The streams a command works on, in the file's order; all of them where none is named.

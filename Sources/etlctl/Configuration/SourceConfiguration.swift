@@ -59,6 +59,15 @@ enum SourceConfiguration: Sendable, Equatable {
         }
     }
 
+    /// Whether its credentials are Google's.
+    var isGoogle: Bool {
+        switch self {
+        case .firestore, .bigquery: true
+        case .files(let source): source.url.hasPrefix("gs://")
+        case .postgres, .mysql: false
+        }
+    }
+
     /// What must never be printed.
     var secrets: [SecretString] {
         switch self {

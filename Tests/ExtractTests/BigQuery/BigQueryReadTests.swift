@@ -142,6 +142,18 @@ import Testing
         }
     }
 
+    @Test func `--full after a run that was cut off finishes that one and then reads everything`() async throws {
+        try await withOrders((0..<20).map { row($0, at: second($0)) } + [#"{"id":100,"name":"x"}"#]) { warehouse in
+            let stream = incremental(warehouse)
+            let cut = try await stream.withOptions { $0.limit = 5 }.complete()
+            #expect(cut.status == .interrupted)
+            let full = try await stream.withOptions { $0.readsEverything = true }.complete()
+            #expect(full.status == .complete && full.runID == cut.runID)
+            let rows = try await stream.rows()
+            #expect(rows.count == 21 && Set(rows.map(\.insertID)).count == 21)
+        }
+    }
+
     // MARK: full
 
     @Test func `rows without a key are told apart by count, equal rows with a key are one`() async throws {

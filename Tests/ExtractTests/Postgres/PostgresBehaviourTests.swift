@@ -159,6 +159,20 @@ import Testing
 
     // MARK: Watermarks
 
+    @Test func `--full after a run that was cut off finishes that one and then reads everything`() async throws {
+        try await withOrders { database, spool in
+            try database.run("INSERT INTO orders VALUES (100, NULL, 'n'), (101, NULL, 'n')")
+            let stream = SQLExtraction(database.source(), spool, mode: .incremental, watermark: "updated_at")
+            let cut = try await stream.withOptions { $0.limit = 10 }.complete()
+            #expect(cut.status == .interrupted)
+            let full = try await stream.withOptions { $0.readsEverything = true }.complete()
+            #expect(full.status == .complete && full.runID == cut.runID)
+            let rows = try await stream.rows()
+            #expect(rows.count == 27 && Set(rows.map(\.insertID)).count == 27)
+            #expect(full.watermark == "2025-01-05T00:00:00Z")
+        }
+    }
+
     @Test func `nulls and future values are counted, future ones wait`() async throws {
         try await withOrders { database, spool in
             try database.run(

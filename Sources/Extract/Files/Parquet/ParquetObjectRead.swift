@@ -78,7 +78,7 @@ struct ParquetObjectRead {
             throw ExtractError(
                 .configuration,
                 "\(context.url) has no column \(key), which is part of the key of stream \(run.stream.name)",
-                hint: "its columns are \(columns.map(\.name).prefix(50).joined(separator: ", "))")
+                at: .stream("key"), hint: "its columns are \(columns.map(\.name).prefix(50).joined(separator: ", "))")
         }
         return columns.compactMap { node in
             var name = node.name

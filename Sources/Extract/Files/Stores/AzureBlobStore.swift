@@ -97,7 +97,7 @@ package struct AzureBlobStore: RemoteStore {
         case (_, 404):
             return ExtractError(
                 .configuration, "the container \(place.bucket) does not exist, or is not public (\(refusal))",
-                hint: "check the source's url, endpoint and credentials")
+                at: .source("url"), hint: "check the source's url, endpoint and credentials")
         case ("BlobArchived", _), ("BlobBeingRehydrated", _):
             return ExtractError(.malformed, failure.text, hint: "the blob is archived: rehydrate it, or leave it out")
         // Azure has one word for every signature it refuses.

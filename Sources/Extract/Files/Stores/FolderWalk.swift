@@ -25,7 +25,7 @@ struct FolderWalk {
         guard stat(root, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
             throw ExtractError(
                 .configuration, "the folder \(root) does not exist",
-                hint: "create it, or set the source's url to another")
+                at: .source("url"), hint: "create it, or set the source's url to another")
         }
         let base = prefix.lastIndex(of: "/").map { String(prefix[...$0]) } ?? ""
         try walk(base, depth: 0)

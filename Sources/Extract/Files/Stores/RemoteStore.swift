@@ -74,7 +74,7 @@ struct RemoteRefusal {
     }
 
     func missing(_ what: String, hint: String) -> ExtractError {
-        ExtractError(.configuration, "\(what) does not exist (\(words))", hint: hint)
+        ExtractError(.configuration, "\(what) does not exist (\(words))", at: .source("url"), hint: hint)
     }
 
     func other(isTransient: Bool) -> ExtractError {

@@ -105,7 +105,8 @@ package struct S3Store: RemoteStore {
             return failure.deniedForTime
         case (_, 301), (_, 307), ("AuthorizationHeaderMalformed", _), ("PermanentRedirect", _):
             return ExtractError(
-                .configuration, failure.text, hint: "set region: of the source to the bucket's region")
+                .configuration, failure.text, at: .source("region"),
+                hint: "set region: of the source to the bucket's region")
         case ("ExpiredToken", _), ("ExpiredTokenException", _), ("TokenRefreshRequired", _):
             return failure.denied(
                 hint:
