@@ -49,12 +49,14 @@ class Handler(BaseHTTPRequestHandler):
             self.authorize()
             with lock:
                 self.answer()
+            self.send()
         except Refusal as refusal:
             body = (
                 f'\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>{refusal.code}</Code>'
                 f"<Message>{refusal.message}\nRequestId:1\nTime:2</Message></Error>"
             ).encode()
             self.reply(refusal.status, {"x-ms-error-code": refusal.code, "Content-Type": "application/xml"}, body)
+            self.send()
 
     do_GET = do_PUT = do_DELETE = do_HEAD = handle_one
 
@@ -180,6 +182,11 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, {"Content-Type": "application/xml"}, body)
 
     def reply(self, status, headers=None, body=b""):
+        self.answered = (status, headers, body)
+
+    def send(self):
+        """Without the lock: a client that reads slowly, or not at all, would hold up all others."""
+        status, headers, body = self.answered
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
