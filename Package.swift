@@ -45,13 +45,17 @@ let rooms: [Target] = [
         dependencies: ["JSONBytes", "Spool", "Transport", "CDeflate"],
         swiftSettings: settings),
     .target(
+        name: "HTTPServer",
+        dependencies: ["JSONBytes", "CMicrohttpd"],
+        exclude: ["CMicrohttpd"],
+        swiftSettings: settings),
+    .target(
         name: "Sandbox",
         dependencies: [
             .product(name: "GRDB", package: "GRDB.swift"),
             .product(name: "GRDBSQLite", package: "GRDB.swift"),
-            "JSONBytes", "CMicrohttpd", "COpenSSL", "CZlib",
+            "JSONBytes", "HTTPServer", "COpenSSL", "CZlib",
         ],
-        exclude: ["CMicrohttpd"],
         swiftSettings: settings),
     .executableTarget(
         name: "etlctl",
@@ -93,7 +97,7 @@ let systemLibraries: [Target] = [
         name: "CDeflate", path: "Sources/Spool/CDeflate", pkgConfig: "libdeflate",
         providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(
-        name: "CMicrohttpd", path: "Sources/Sandbox/CMicrohttpd", pkgConfig: "libmicrohttpd",
+        name: "CMicrohttpd", path: "Sources/HTTPServer/CMicrohttpd", pkgConfig: "libmicrohttpd",
         providers: [.apt(["libmicrohttpd-dev"])]),
 ]
 

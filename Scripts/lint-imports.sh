@@ -18,6 +18,8 @@ forbid Sources/Spool 'Extract|Ship|Transport|Sandbox|JSONBytes' 'Spool imports n
 forbid Sources/Transport 'Spool|Extract|Ship|Sandbox' 'Transport knows only HTTP.'
 forbid Sources/Extract 'Ship|Sandbox|GRDB|GRDBSQLite|CCurl|COpenSSL|Yams|ArgumentParser' 'Extract reads sources and appends to the spool.'
 forbid Sources/Ship 'Extract|Sandbox|GRDB|GRDBSQLite|CCurl|COpenSSL|Yams|ArgumentParser' 'Ship delivers from the spool.'
+forbid Sources/HTTPServer 'Spool|Extract|Ship|Transport|Sandbox' 'HTTPServer knows neither who asks nor what is answered.'
+forbid Sources/Sandbox 'CMicrohttpd' 'Sandbox listens through HTTPServer.'
 forbid Sources/Sandbox 'Spool|Extract|Ship|Transport' 'Sandbox sees only HTTP.'
 forbid Sources/etlctl 'GRDB|GRDBSQLite|CCurl|COpenSSL|CZlib|CDeflate|CMicrohttpd' 'etlctl knows no SQL and no C library.'
 forbid Sources FoundationNetworking 'FoundationNetworking links a second libcurl.'

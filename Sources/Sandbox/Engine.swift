@@ -1,4 +1,5 @@
 internal import Foundation
+internal import HTTPServer
 internal import JSONBytes
 internal import Synchronization
 
@@ -223,5 +224,13 @@ final class InterruptiblePause: Sendable {
         isCancelled.store(true, ordering: .releasing)
         condition.broadcast()
         condition.unlock()
+    }
+}
+
+extension HTTPRequest {
+    /// Bytes of the URL and the header fields, near enough for the limit of 16 KiB (quotas page).
+    fileprivate var headerBytes: Int {
+        headers.reduce(path.utf8.count) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
+            + query.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
     }
 }

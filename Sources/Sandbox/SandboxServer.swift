@@ -1,3 +1,4 @@
+internal import HTTPServer
 internal import Synchronization
 
 /// A stand-in for BigQuery on 127.0.0.1: what protocols describe of datasets, tables, streaming, queries and tokens, with faults on demand.
@@ -27,7 +28,12 @@ package final class SandboxServer: Sendable {
             engine.pause.reset()
             let uploads = HTTPListener.UploadPolicy(
                 limit: { engine.uploadLimit }, wasCut: { engine.logCutUpload($0, $1, received: $2) })
-            let started = try HTTPListener(port: wantedPort.withLock { $0 }, uploads: uploads) { engine.handle($0) }
+            let started: HTTPListener
+            do throws(ListenError) {
+                started = try HTTPListener(port: wantedPort.withLock { $0 }, uploads: uploads) { engine.handle($0) }
+            } catch {
+                throw SandboxError.cannotListen(port: error.port, cause: error.cause)
+            }
             engine.endpoint.withLock { $0 = "http://127.0.0.1:\(started.port)" }
             wantedPort.withLock { $0 = started.port }
             listener = started

@@ -1,3 +1,4 @@
+internal import HTTPServer
 internal import JSONBytes
 
 /// A refusal in the shape of Google's error bodies (error-messages page).

@@ -6,36 +6,65 @@ internal import JSONBytes
 ///
 /// Each connection has a thread of its own, so a handler may block; `stop` waits for those that run.
 /// @unchecked: the handles are set once in `init` and libmicrohttpd guards what is behind them.
-final class HTTPListener: @unchecked Sendable {
-    typealias Handler = @Sendable (HTTPRequest) -> HTTPReply
+package final class HTTPListener: @unchecked Sendable {
+    package typealias Handler = @Sendable (HTTPRequest) -> HTTPReply
 
     /// What is asked and told while a body arrives, before there is a request.
-    struct UploadPolicy: Sendable {
+    package struct UploadPolicy: Sendable {
         /// Bytes after which the connection is reset; nil for never.
         var limit: @Sendable () -> Int?
         /// Told of a connection that was reset: method, path, bytes that had come.
         var wasCut: @Sendable (String, String, Int) -> Void
+
+        package init(
+            limit: @escaping @Sendable () -> Int?,
+            wasCut: @escaping @Sendable (String, String, Int) -> Void = { _, _, _ in }
+        ) {
+            self.limit = limit
+            self.wasCut = wasCut
+        }
+    }
+
+    /// What clients may take of this process.
+    package struct Limits: Sendable {
+        /// Connections at once, each with its thread; nil: as many as come.
+        var connections: UInt32?
+        /// How long a connection may be silent; nil: for ever. Whole seconds.
+        var silence: Duration?
+
+        package init(connections: UInt32? = nil, silence: Duration? = nil) {
+            self.connections = connections
+            self.silence = silence
+        }
     }
 
     /// Bytes of body that are kept; what comes beyond is counted and dropped, so that a reply can be sent at all.
-    static let maximumBodyBytes = 16 << 20
+    package static let maximumBodyBytes = 16 << 20
 
-    let port: UInt16
+    package let port: UInt16
     // The daemon's handle; freed by `stop`, which runs once.
     private let daemon: OpaquePointer
     private let isStopped = NSLock()
     private var stopped = false
 
-    /// - Throws: `SandboxError.cannotListen`, for instance when the port is taken.
-    init(port: UInt16, uploads: UploadPolicy, handler: @escaping Handler) throws {
+    /// - Parameters:
+    ///   - port: 0 takes a free one.
+    ///   - handler: runs on the connection's thread.
+    /// - Throws: ``ListenError``, for instance when the port is taken.
+    package init(
+        port: UInt16, uploads: UploadPolicy, limits: Limits = Limits(), handler: @escaping Handler
+    ) throws(ListenError) {
         let context = ListenerContext(handler: handler, uploads: uploads)
         // Handed to the callbacks; released when the daemon is stopped, after its last callback.
         let pointer = Unmanaged.passRetained(context).toOpaque()
+        let silentSeconds = UInt32(limits.silence?.components.seconds ?? 0)
         errno = 0
-        guard let daemon = etl_mhd_start(port, 256 << 10, handleAccess, handleCompleted, pointer) else {
-            let cause = String(cString: strerror(errno))
+        let started = etl_mhd_start(
+            port, 256 << 10, limits.connections ?? 0, silentSeconds, handleAccess, handleCompleted, pointer)
+        guard let daemon = started else {
+            let code = errno
             Unmanaged<ListenerContext>.fromOpaque(pointer).release()
-            throw SandboxError.cannotListen(port: port, cause: cause)
+            throw ListenError(port: port, code: code)
         }
         self.daemon = daemon
         self.context = pointer
@@ -46,7 +75,7 @@ final class HTTPListener: @unchecked Sendable {
     private let context: UnsafeMutableRawPointer
 
     /// Ends every connection and waits for the handlers that run. A second call does nothing.
-    func stop() {
+    package func stop() {
         let isFirst = isStopped.withLock {
             defer { stopped = true }
             return !stopped

@@ -16,10 +16,11 @@ static inline size_t etl_mhd_keep_escapes(void *cls, struct MHD_Connection *conn
     return strlen(text);
 }
 
-/// Listens on 127.0.0.1 with one thread for each connection. Port 0 takes a free port. NULL if it cannot listen; errno says why.
+/// Listens on 127.0.0.1 with one thread for each connection. Port 0 takes a free port, 0 connections and 0 seconds are without limit. NULL if
+/// it cannot listen; errno says why.
 static inline struct MHD_Daemon *etl_mhd_start(
-    uint16_t port, size_t connection_memory, MHD_AccessHandlerCallback handler,
-    MHD_RequestCompletedCallback completed, void *context) {
+    uint16_t port, size_t connection_memory, unsigned int connections, unsigned int silent_seconds,
+    MHD_AccessHandlerCallback handler, MHD_RequestCompletedCallback completed, void *context) {
     struct sockaddr_in address;
     memset(&address, 0, sizeof address);
     address.sin_family = AF_INET;
@@ -29,7 +30,8 @@ static inline struct MHD_Daemon *etl_mhd_start(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, port, NULL,
         NULL, handler, context, MHD_OPTION_SOCK_ADDR, (struct sockaddr *) &address, MHD_OPTION_NOTIFY_COMPLETED,
         completed, context, MHD_OPTION_UNESCAPE_CALLBACK, &etl_mhd_keep_escapes, NULL,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_memory, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_memory, MHD_OPTION_CONNECTION_TIMEOUT, silent_seconds,
+        connections == 0 ? MHD_OPTION_END : MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_END);
 }
 
 /// The port that is listened on; 0 if unknown.

@@ -1,4 +1,5 @@
 internal import CZlib
+internal import HTTPServer
 internal import JSONBytes
 
 /// Decodes a gzip body into `output`.
