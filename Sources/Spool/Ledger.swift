@@ -18,6 +18,17 @@ package struct LedgerEntry: Sendable, Equatable {
         spooled == pending + sending + inDoubt + delivered + rejected + discarded + retired
     }
 
+    package func count(of state: RowState) -> Int {
+        switch state {
+        case .pending: pending
+        case .sending: sending
+        case .inDoubt: inDoubt
+        case .delivered: delivered
+        case .rejected: rejected
+        case .discarded: discarded
+        }
+    }
+
     mutating func add(_ count: Int, to state: RowState) {
         switch state {
         case .pending: pending += count
@@ -60,6 +71,21 @@ extension SpoolStore {
             entries[row["route"]]?.add(row["n"], to: state)
         }
         return all.compactMap { entries[$0.number] }
+    }
+
+    /// Requests that are not settled, by route and state. O(such requests).
+    package func openRequests() async throws -> [Int64: [RowState: Int]] {
+        try await read { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: "SELECT route, state, count(*) AS n FROM request_log WHERE \(Self.openRequests) GROUP BY 1, 2")
+            var result: [Int64: [RowState: Int]] = [:]
+            for row in rows {
+                guard let state = RowState(rawValue: row["state"]) else { continue }
+                result[row["route"], default: [:]][state] = row["n"]
+            }
+            return result
+        }
     }
 
     /// When the oldest row that is not yet delivered was extracted, by route; none for routes without such rows. O(rows and requests that are

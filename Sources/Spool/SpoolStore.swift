@@ -45,6 +45,37 @@ package final class SpoolStore: Sendable {
         if creating { _ = reserve.make() }
     }
 
+    /// Opens a spool that is there for reading alone, and changes nothing: no migration, no reserve, no checkpoint when it is closed. It waits for
+    /// nobody who writes and holds nobody up.
+    ///
+    /// - Returns: nil where there is no spool yet: no file, or one that is only being made.
+    /// - Throws: `SpoolError.unusable`, `.damaged`, `.newer`, `.busy`.
+    package static func reading(_ path: String) throws -> SpoolStore? {
+        if access(path, F_OK) != 0, errno == ENOENT { return nil }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.maximumReaderCount = 1
+        // SQLite keeps readers out for moments alone, such as recovery after a kill. GRDB has another time for its pool's readers.
+        configuration.busyMode = .timeout(2)
+        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA busy_timeout = 2000") }
+        do {
+            let pool = try DatabasePool(path: path, configuration: configuration)
+            let version = try pool.read { try Self.version(of: $0, path: path) }
+            // Until its tables are there, in the transaction that sets the version.
+            return version == 0 ? nil : SpoolStore(path: path, pool: pool)
+        } catch {
+            // Taken away between the look and the opening.
+            if access(path, F_OK) != 0, errno == ENOENT { return nil }
+            throw SpoolError.translating(error, path: path)
+        }
+    }
+
+    private init(path: String, pool: DatabasePool) {
+        self.path = path
+        self.pool = pool
+        reserve = SpoolReserve(spool: path)
+    }
+
     private static func openPool(_ path: String) throws -> DatabasePool {
         var configuration = Configuration()
         configuration.busyMode = .timeout(busyTimeout)
@@ -74,6 +105,7 @@ package final class SpoolStore: Sendable {
     /// Waits for running transactions, moves what is in the WAL into the file unless another process is using it, and closes.
     package func close() throws {
         do {
+            if pool.configuration.readonly { return try pool.close() }
             pool.writeWithoutTransaction { database in
                 // Nothing is lost when this fails, it is only left to the next one who opens the file.
                 try? database.execute(sql: "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)")

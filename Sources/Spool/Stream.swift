@@ -50,7 +50,7 @@ package struct StreamState: Sendable {
 
 /// One extraction of one stream.
 package struct Run: Sendable {
-    package enum Status: String, Sendable {
+    package enum Status: String, Sendable, CaseIterable {
         case running
         case complete
         case interrupted

@@ -113,6 +113,66 @@ import Testing
         }
     }
 
+    @Test func `opened for reading, a spool shows what is there and nothing of it changes`() async throws {
+        try await withTemporaryFolder { folder in
+            let path = folder + "/spool.sqlite"
+            #expect(try SpoolStore.reading(path) == nil && access(path, F_OK) != 0)
+            #expect(FileManager.default.createFile(atPath: path, contents: nil))
+            #expect(try SpoolStore.reading(path) == nil, "an empty file is one that is being made")
+            let spool = try SpoolStore(path: path)
+            try await spool.spool(0..<3)
+            // The log holds rows, and a transaction is open that never ends.
+            try await spool.writeWithoutTransaction { database in
+                try database.execute(sql: "BEGIN IMMEDIATE; UPDATE routes SET spooled = 99")
+                let files = [path, path + "-wal"].map { URL(fileURLWithPath: $0) }
+                let before = try files.map { try Data(contentsOf: $0) }
+                #expect(before[1].count > 0)
+                let reader = try #require(try SpoolStore.reading(path))
+                let spooled = try reader.pool.read { try Int.fetchOne($0, sql: "SELECT spooled FROM routes") }
+                #expect(spooled == 3)
+                #expect(throws: (any Error).self) {
+                    try reader.pool.writeWithoutTransaction { try $0.execute(sql: "DELETE FROM row_data") }
+                }
+                try reader.close()
+                #expect(try files.map { try Data(contentsOf: $0) } == before)
+                try database.execute(sql: "ROLLBACK")
+            }
+            #expect(try await spool.openRequests().isEmpty)
+            let route = try #require(try await spool.routes().first)
+            _ = try await spool.beginAll(of: route, size: 2)
+            try spool.close()
+            unlink(path + "-reserve")
+            let last = try #require(try SpoolStore.reading(path))
+            #expect(try await last.ledger().map(\.sending) == [3])
+            #expect(try await last.openRequests() == [route.number: [.sending: 2]])
+            try last.close()
+            #expect(access(path + "-reserve", F_OK) != 0)
+        }
+    }
+
+    @Test func `opened for reading, a newer spool and other files are refused`() async throws {
+        try await withTemporaryFolder { folder in
+            let path = folder + "/spool.sqlite"
+            let spool = try SpoolStore(path: path)
+            try await spool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 9") }
+            try spool.close()
+            #expect {
+                _ = try SpoolStore.reading(path)
+            } throws: {
+                guard case SpoolError.newer(path, 9, SpoolStore.schemaVersion) = $0 else { return false }
+                return true
+            }
+            let notes = folder + "/notes.txt"
+            try String(repeating: "x", count: 5000).write(toFile: notes, atomically: true, encoding: .utf8)
+            #expect {
+                _ = try SpoolStore.reading(notes)
+            } throws: {
+                guard case SpoolError.damaged(notes, _) = $0 else { return false }
+                return true
+            }
+        }
+    }
+
     @Test func `a folder that can't be written is an error that names the file`() async throws {
         try await withTemporaryFolder { folder in
             let closed = folder + "/closed"
