@@ -63,7 +63,7 @@ let rooms: [Target] = [
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
             .product(name: "Yams", package: "Yams"),
-            "JSONBytes", "Extract", "Spool", "Ship", "Transport", "Sandbox",
+            "JSONBytes", "Extract", "Spool", "Ship", "Transport", "HTTPServer", "Sandbox",
         ],
         swiftSettings: settings),
 ]

@@ -7,7 +7,7 @@ package struct HTTPRequest {
     package var path: String
     /// The query's parameters, decoded. Of repeated names the last counts.
     package var query: [String: String]
-    /// Header fields by lower-case name.
+    /// Header fields by lower-case name; the values of one that is repeated are joined by `, `.
     package var headers: [String: String]
     /// The body as sent, up to `HTTPListener.maximumBodyBytes`.
     package let body: ByteBuffer

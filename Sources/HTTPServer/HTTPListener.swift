@@ -236,7 +236,9 @@ private func collectPair(
     if collector.decoding {
         collector.pairs[percentDecoded(key)] = percentDecoded(text)
     } else {
-        collector.pairs[key.lowercased()] = text
+        // As one field, like RFC 9110 has it: nobody hides a second value behind a first.
+        let name = key.lowercased()
+        collector.pairs[name] = collector.pairs[name].map { "\($0), \(text)" } ?? text
     }
     return .YES
 }

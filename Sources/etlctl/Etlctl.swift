@@ -14,7 +14,7 @@ struct Etlctl: AsyncParsableCommand {
             Init.self, ExtractCommand.self, StatusCommand.self, AuditCommand.self, RetryCommand.self,
             DiscardCommand.self,
             WatermarkCommand.self, SandboxCommand.self, CheckCommand.self, ShipCommand.self, RunCommand.self,
-            ResumeCommand.self, SchemaCommand.self, SpoolCommand.self,
+            ResumeCommand.self, SchemaCommand.self, SpoolCommand.self, ServeCommand.self,
         ])
 
     static func main() async {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Extract
 import Foundation
+import HTTPServer
 import JSONBytes
 import Ship
 import Spool
@@ -112,6 +113,7 @@ struct Failure: Error, Sendable, Equatable {
         case let error as ExtractError: self = .init(describing: error)
         case let error as SpoolError: self = .init(describing: error)
         case let error as AuthError: self = .init(describing: error)
+        case let error as ListenError: self = .init(describing: error)
         case let stop as ShipStop: self = .init(describing: stop)
         case let error as BigQueryError: self = .init(describing: error)
         case let error as ValidationError: self = .usage(error.message)
@@ -181,6 +183,16 @@ struct Failure: Error, Sendable, Equatable {
                 message, hint: "Set `credentials` to a file that works; `etlctl check --offline` looks at it.")
         case .unavailable: self = .destinationUnavailable(message)
         case .cancelled: self = .interrupted(signal: 2, "Interrupted.")
+        }
+    }
+
+    private init(describing error: ListenError) {
+        let message = "127.0.0.1:\(error.port) can't be listened on: "
+        let hint = "choose another port with --port; 0 takes a free one."
+        switch error.kind {
+        case .taken: self = .busy(message + "another process has that port.", hint: "Stop it, or \(hint)")
+        case .denied: self = .denied(message + "\(error.cause).", hint: hint.capitalizedSentence)
+        case .other: self = .unexpected(message + "\(error.cause).", hint: hint.capitalizedSentence)
         }
     }
 

@@ -45,6 +45,7 @@ final class FolderOfLines {
     }
 
     /// What SQLite's own shell reads in the spool.
+    @discardableResult
     func spool(_ query: String) throws -> String { try ChildProcess.run(["sqlite3", spoolPath, query]) }
 
     /// Each row's state by its insertId.

@@ -8,7 +8,7 @@ import Testing
 /// Several commands on one spool.
 @Suite struct SideBySideTests {
     /// SQLite's shell in the middle of a transaction, for as long as it lives.
-    private final class Holder {
+    final class Holder {
         private let process: ChildProcess
         private let input: FileHandle
 

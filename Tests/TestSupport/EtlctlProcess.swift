@@ -67,6 +67,10 @@ package struct EtlctlProcess: Sendable {
 
         package var isRunning: Bool { process.isRunning }
 
+        /// What it has printed so far.
+        package var output: String { (try? String(contentsOfFile: scratch + ".out", encoding: .utf8)) ?? "" }
+        package var diagnostics: String { (try? String(contentsOfFile: scratch + ".err", encoding: .utf8)) ?? "" }
+
         /// Whether a signal was sent and not taken yet.
         package func hasPending(_ signal: Int32) -> Bool {
             let status = (try? String(contentsOfFile: "/proc/\(process.identifier)/status", encoding: .utf8)) ?? ""

@@ -39,14 +39,18 @@ struct StatusReport: Sendable {
     }
 
     let lines: [Line]
+    /// All of the ledger, also tables that a stream no longer writes to and that have no line.
+    let ledger: [LedgerEntry]
     let path: String
     let bytes: Int64
 
-    init(store: SpoolStore, configuration: Configuration, now: Timestamp) async throws {
-        let ledger = try await store.ledger()
-        let oldest = try await store.oldestUndelivered()
-        let runs = try await store.lastRuns()
-        let records = Dictionary(uniqueKeysWithValues: try await store.streamsOnRecord().map { ($0.name, $0) })
+    /// - Parameter store: nil where nothing was spooled yet.
+    init(store: SpoolStore?, configuration: Configuration, now: Timestamp) async throws {
+        let ledger = try await store?.ledger() ?? []
+        let oldest = try await store?.oldestUndelivered() ?? [:]
+        let runs = try await store?.lastRuns() ?? [:]
+        let onRecord = try await store?.streamsOnRecord() ?? []
+        let records = Dictionary(uniqueKeysWithValues: onRecord.map { ($0.name, $0) })
         var lines: [Line] = []
         for stream in configuration.streams {
             let table = configuration.destination.fullName(of: stream.table)
@@ -60,7 +64,7 @@ struct StatusReport: Sendable {
             }
             for entry in shown {
                 var line = Self.line(entry, records: records, runs: runs, oldest: oldest, now: now, isConfigured: true)
-                if stream.mode == .full { line.heldUp = try await store.snapshotHeldUp(entry.route) }
+                if stream.mode == .full { line.heldUp = try await store?.snapshotHeldUp(entry.route) }
                 lines.append(line)
             }
         }
@@ -70,12 +74,13 @@ struct StatusReport: Sendable {
                 Self.line(entry, records: records, runs: runs, oldest: oldest, now: now, isConfigured: false))
         }
         for place in lines.indices {
-            lines[place].shipError = try await store.lastError(
+            lines[place].shipError = try await store?.lastError(
                 ofTable: lines[place].table, endpoint: configuration.destination.endpoint.url)
         }
         self.lines = lines
-        path = store.path
-        bytes = try await store.usedBytes()
+        self.ledger = ledger
+        path = configuration.spool.path
+        bytes = try await store?.usedBytes() ?? 0
     }
 
     private static func line(
@@ -136,9 +141,15 @@ struct StatusReport: Sendable {
                 line.oldestUndelivered.map { .duration($0) } ?? .none,
                 .text(line.lastRun.map { $0.run.status.rawValue } ?? "never"))
         }
-        var texts = [table.text, "Spool \(path), \(Readable.bytes(bytes))"]
+        return ([table.text, "Spool \(path), \(Readable.bytes(bytes))"] + notes).joined(separator: "\n")
+    }
+
+    /// What does not fit a table: each stream's last error, and snapshots that rejected rows hold back.
+    var notes: [String] {
+        var texts: [String] = []
+        var seen: Set<String> = []
         for line in lines {
-            if let error = line.lastError {
+            if let error = line.lastError, seen.insert("\(line.stream): \(error)").inserted {
                 texts.append("\(line.stream): last error: \(Readable.plain(error))")
             }
             if let held = line.heldUp, held.rejected > 0 {
@@ -147,6 +158,6 @@ struct StatusReport: Sendable {
                 )
             }
         }
-        return texts.joined(separator: "\n")
+        return texts
     }
 }
