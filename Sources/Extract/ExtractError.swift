@@ -68,11 +68,16 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
 
     /// Translates what the transport reports; other errors are passed on.
     static func translating(_ error: any Error, reading subject: String) -> any Error {
+        translating(error, "reading", subject)
+    }
+
+    /// - Parameter verb: what was tried with `subject`.
+    static func translating(_ error: any Error, _ verb: String, _ subject: String) -> any Error {
         if let failure = error as? HTTPError {
             if failure.kind == .cancelled { return CancellationError() }
             var error = ExtractError(
                 failure.isTransient || failure.kind == .tls ? .unavailable : .configuration,
-                "reading \(subject) failed: \(failure)",
+                "\(verb) \(subject) failed: \(failure)",
                 hint: failure.isTransient
                     ? "check the network and the source, then run the same command again: it goes on where it stopped"
                     : "check the source's endpoint and certificate")
@@ -88,7 +93,7 @@ package struct ExtractError: Error, Sendable, CustomStringConvertible {
         case .unavailable: kind = .unavailable
         case .cancelled: return CancellationError()
         }
-        return ExtractError(kind, "reading \(subject) failed: \(failure)")
+        return ExtractError(kind, "\(verb) \(subject) failed: \(failure)")
     }
 }
 

@@ -15,7 +15,10 @@ extension HTTPHeaders {
     }
 
     /// The server's clock, in seconds since 1970; nil without a `Date` that can be read.
-    var date: Int64? { self["date"].flatMap(Self.parseDate) }
+    package var date: Int64? { self["date"].flatMap(Self.parseDate) }
+
+    /// By the server's clock, in seconds since 1970.
+    package var lastModified: Int64? { self["last-modified"].flatMap(Self.parseDate) }
 
     /// Seconds since 1970; all three date forms of HTTP.
     private static func parseDate(_ text: String) -> Int64? {

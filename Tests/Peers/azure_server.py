@@ -4,7 +4,10 @@ It knows containers, block blobs, listings in pages, ranges and conditions, and 
 Shared Key by its authentication policy, shared access signatures by making them again. Two tokens are known: `entra` is good, others are not.
 """
 
+import base64
 import datetime
+import email.utils
+import hashlib
 import threading
 import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,22 +126,37 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(404, "ContainerNotFound", "The specified container does not exist.")
         blobs = containers[self.container]
         if self.command == "PUT":
-            counter[0] += 1
-            blobs[self.blob] = (self.body, f"0x8D{counter[0]:013X}")
-            tag = blobs[self.blob][1]
-            return self.reply(201, {"ETag": f'"{tag}"', "Last-Modified": "Tue, 25 Nov 2025 14:57:57 GMT"})
+            return self.write(blobs)
         if self.blob not in blobs:
             raise Refusal(404, "BlobNotFound", "The specified blob does not exist.")
+        content, tag, written = blobs[self.blob]
+        self.check_match(tag)
         if self.command == "DELETE":
             del blobs[self.blob]
             return self.reply(202)
-        self.read(*blobs[self.blob])
+        self.read(content, tag, written)
 
-    def read(self, content, tag):
+    def check_match(self, tag):
         condition = self.headers.get("If-Match")
         if condition and condition != f'"{tag}"':
             raise Refusal(412, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.")
-        headers = {"ETag": f'"{tag}"', "x-ms-blob-type": "BlockBlob"}
+
+    def write(self, blobs):
+        if self.headers.get("x-ms-blob-type") != "BlockBlob":
+            raise Refusal(400, "MissingRequiredHeader")
+        if self.headers.get("If-None-Match") == "*" and self.blob in blobs:
+            raise Refusal(409, "BlobAlreadyExists", "The specified blob already exists.")
+        self.check_match(blobs.get(self.blob, (None, None))[1])
+        sum = self.headers.get("Content-MD5")
+        if sum and sum != base64.b64encode(hashlib.md5(self.body).digest()).decode():
+            raise Refusal(400, "Md5Mismatch", "The MD5 value specified in the request did not match.")
+        counter[0] += 1
+        tag = f"0x8D{counter[0]:013X}"
+        blobs[self.blob] = (self.body, tag, email.utils.formatdate(usegmt=True))
+        self.reply(201, {"ETag": f'"{tag}"', "Last-Modified": blobs[self.blob][2]})
+
+    def read(self, content, tag, written):
+        headers = {"ETag": f'"{tag}"', "Last-Modified": written, "x-ms-blob-type": "BlockBlob"}
         span = self.headers.get("x-ms-range") or self.headers.get("Range")
         if not span:
             return self.reply(200, headers, content)
@@ -160,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         page = names[first:first + size]
         entries = []
         for name in page:
-            content, tag = blobs[name]
+            content, tag, _ = blobs[name]
             # What XML can't hold is encoded.
             odd = any(ord(c) < 0x20 or c in "\ufffe\uffff" for c in name)
             text = f'<Name Encoded="true">{quote(name)}</Name>' if odd else f"<Name>{escape(name)}</Name>"
@@ -193,7 +211,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("x-ms-version", "2021-08-06")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 end_with_parent()

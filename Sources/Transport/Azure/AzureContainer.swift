@@ -43,7 +43,8 @@ package final class AzureContainer: Sendable {
     /// - Returns: a response of 2xx; its bytes are not decoded.
     /// - Throws: ``ServiceRefusal``, ``HTTPError``, ``AuthError``.
     package func stream(
-        _ method: HTTPRequest.Method = .get, blob: String?, query: String = "", headers: [HTTPHeader] = []
+        _ method: HTTPRequest.Method = .get, blob: String?, query: String = "", headers: [HTTPHeader] = [],
+        body: HTTPBody? = nil
     ) async throws -> HTTPStreamedResponse {
         let path =
             PercentEncoding.encode(name) + (blob.map { "/" + PercentEncoding.encode($0, keepsSlashes: true) } ?? "")
@@ -53,7 +54,7 @@ package final class AzureContainer: Sendable {
         }
         var request = HTTPRequest(
             method, "\(base)/\(path)" + (parameters.isEmpty ? "" : "?\(parameters)"), headers: headers,
-            decodesContent: false)
+            body: body, decodesContent: false)
         request.setHeader("x-ms-version", Self.version)
         request.setHeader("x-ms-date", WireDate.http(now()))
         let response: HTTPStreamedResponse

@@ -1,4 +1,5 @@
 import COpenSSL
+import FoundationEssentials
 
 /// One-shot digests, and the texts they are written as.
 package enum Digest {
@@ -10,6 +11,16 @@ package enum Digest {
 
     package static func sha256(_ bytes: [UInt8]) -> [UInt8] {
         bytes.withUnsafeBytes { sha256($0) }
+    }
+
+    /// MD5 in base64, which stores compare with what has arrived; nil where OpenSSL's policy has none (FIPS).
+    package static func md5Base64(_ bytes: [UInt8]) -> String? {
+        var digest = [UInt8](repeating: 0, count: 16)
+        var written = 0
+        guard EVP_Q_digest(nil, "MD5", nil, bytes, bytes.count, &digest, &written) == 1, written == digest.count else {
+            return nil
+        }
+        return Data(digest).base64EncodedString()
     }
 
     /// HMAC-SHA-256 (RFC 2104), 32 bytes.

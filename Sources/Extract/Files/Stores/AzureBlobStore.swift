@@ -5,7 +5,7 @@ package struct AzureBlobStore: RemoteStore {
     package static let kind = "az"
 
     package let place: StorePlace
-    private let container: AzureContainer
+    let container: AzureContainer
     private let anonymousBecause: String?
     private let blobsPerPage: Int
 
@@ -84,9 +84,11 @@ package struct AzureBlobStore: RemoteStore {
 
     // MARK: Errors
 
-    private func translate(_ error: any Error, subject: String, object: StoredObject?) -> any Error {
-        guard let refusal = error as? ServiceRefusal else { return ExtractError.translating(error, reading: subject) }
-        let failure = RemoteRefusal(refusal, reading: subject, anonymousBecause: anonymousBecause)
+    /// - Parameter verb: what was tried with `subject`.
+    func translate(_ error: any Error, _ verb: String = "reading", subject: String, object: StoredObject?) -> any Error
+    {
+        guard let refusal = error as? ServiceRefusal else { return ExtractError.translating(error, verb, subject) }
+        let failure = RemoteRefusal(refusal, verb, subject, anonymousBecause: anonymousBecause)
         switch (refusal.code, refusal.status) {
         case ("ContainerNotFound", _), ("ContainerBeingDeleted", _):
             return failure.missing("the container \(place.bucket)", hint: "check the source's url and endpoint")
@@ -110,7 +112,9 @@ package struct AzureBlobStore: RemoteStore {
                 } ?? "check the account's key, or the identity that etlctl runs as, and this machine's clock (NTP)")
         case (_, 403), ("PublicAccessNotPermitted", _):
             return failure.denied(
-                hint: "the account needs Storage Blob Data Reader, or a signature that may read and list")
+                hint: verb == "reading"
+                    ? "the account needs Storage Blob Data Reader, or a signature that may read and list"
+                    : "the account needs Storage Blob Data Contributor, or a signature that may read, write and delete")
         default: return failure.other(isTransient: refusal.isTransient)
         }
     }

@@ -6,11 +6,14 @@ package struct GoogleCloudStore: RemoteStore {
     package static let kind = "gs"
 
     package static let scopes = ["https://www.googleapis.com/auth/devstorage.read_only"]
+    package static let writingScopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
 
     package let place: StorePlace
-    private let http: AuthorizedClient
+    let http: AuthorizedClient
     /// `https://host/storage/v1/b/bucket/o`.
-    private let base: String
+    let base: String
+    /// `https://host/upload/storage/v1/b/bucket/o`.
+    let uploads: String
     private let anonymousBecause: String?
     private let objectsPerPage: Int
 
@@ -26,10 +29,11 @@ package struct GoogleCloudStore: RemoteStore {
     ) throws {
         place = try StorePlace(url: url)
         self.http = http
-        let host = endpoint ?? "https://storage.googleapis.com"
-        base =
-            (host.hasSuffix("/") ? String(host.dropLast()) : host)
-            + "/storage/v1/b/\(PercentEncoding.encode(place.bucket))/o"
+        let named = endpoint ?? "https://storage.googleapis.com"
+        let host = named.hasSuffix("/") ? String(named.dropLast()) : named
+        let path = "/storage/v1/b/\(PercentEncoding.encode(place.bucket))/o"
+        base = host + path
+        uploads = host + "/upload" + path
         self.anonymousBecause = anonymousBecause
         self.objectsPerPage = objectsPerPage
     }
@@ -103,9 +107,9 @@ package struct GoogleCloudStore: RemoteStore {
         return answer["generation"]?.intValue.map { String($0) } ?? ""
     }
 
-    private func address(of object: StoredObject) -> String {
-        "\(base)/\(PercentEncoding.encode(place.key(of: object.name)))"
-    }
+    private func address(of object: StoredObject) -> String { address(of: object.name) }
+
+    func address(of name: String) -> String { "\(base)/\(PercentEncoding.encode(place.key(of: name)))" }
 
     // MARK: Answers
 
@@ -121,8 +125,9 @@ package struct GoogleCloudStore: RemoteStore {
         }
     }
 
-    private func refusal(
-        of response: HTTPStreamedResponse, subject: String, object: StoredObject?
+    /// - Parameter verb: what was tried with `subject`.
+    func refusal(
+        of response: HTTPStreamedResponse, _ verb: String = "reading", subject: String, object: StoredObject?
     ) async throws -> any Error {
         let body = (try? await response.body.collect(maximumBytes: 256 << 10)) ?? []
         // Media requests are refused in plain text.
@@ -132,7 +137,7 @@ package struct GoogleCloudStore: RemoteStore {
                 String.init)
         let failure = RemoteRefusal(
             status: response.status, message: words, response.headers,
-            clock: ClockDifference(response.headers), reading: subject, anonymousBecause: anonymousBecause)
+            clock: ClockDifference(response.headers), verb, subject, anonymousBecause: anonymousBecause)
         switch response.status {
         case 404 where object != nil:
             return ObjectStoreError.gone(url: subject)
@@ -145,7 +150,8 @@ package struct GoogleCloudStore: RemoteStore {
                     "a fresh token was refused too: check the source's credentials, or run gcloud auth application-default login"
             )
         case 401, 403:
-            return failure.denied(hint: "give the account the role roles/storage.objectViewer on the bucket")
+            let role = verb == "reading" ? "roles/storage.objectViewer" : "roles/storage.objectUser"
+            return failure.denied(hint: "give the account the role \(role) on the bucket")
         default: return failure.other(isTransient: [408, 429].contains(response.status) || response.status >= 500)
         }
     }

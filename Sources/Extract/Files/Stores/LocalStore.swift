@@ -10,7 +10,7 @@ package struct LocalStore: ObjectStore {
 
     package let url: String
     /// Absolute, ending in `/`.
-    private let folder: String
+    let folder: String
 
     /// - Parameter folder: an absolute path.
     package init(folder: String) {
@@ -46,7 +46,7 @@ package struct LocalStore: ObjectStore {
 }
 
 /// Where file system calls block instead of on Swift's threads.
-private enum BlockingFiles {
+enum BlockingFiles {
     private static let queue = DispatchQueue(label: "etlctl.files", attributes: .concurrent)
 
     static func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {

@@ -36,9 +36,12 @@ struct RemoteRefusal {
     var clock: ClockDifference?
     /// Why there are no credentials, where reading goes on without any.
     var anonymousBecause: String?
+    /// What was tried.
+    var verb = "reading"
 
-    init(_ refusal: ServiceRefusal, reading subject: String, anonymousBecause: String?) {
+    init(_ refusal: ServiceRefusal, _ verb: String = "reading", _ subject: String, anonymousBecause: String?) {
         self.subject = subject
+        self.verb = verb
         words = "\(refusal)"
         retryAfter = refusal.retryAfter
         clock = refusal.clock
@@ -46,17 +49,18 @@ struct RemoteRefusal {
     }
 
     init(
-        status: Int, message: String?, _ headers: HTTPHeaders, clock: ClockDifference?, reading subject: String,
-        anonymousBecause: String?
+        status: Int, message: String?, _ headers: HTTPHeaders, clock: ClockDifference?, _ verb: String = "reading",
+        _ subject: String, anonymousBecause: String?
     ) {
         self.subject = subject
+        self.verb = verb
         words = "HTTP \(status)" + (message.map { ": \($0)" } ?? "")
         retryAfter = headers.retryAfter
         self.clock = clock
         self.anonymousBecause = anonymousBecause
     }
 
-    var text: String { "reading \(subject) failed: \(words)" }
+    var text: String { "\(verb) \(subject) failed: \(words)" }
 
     /// Credentials or permission refused.
     func denied(hint: String) -> ExtractError {

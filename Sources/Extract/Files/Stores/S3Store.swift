@@ -5,7 +5,7 @@ package struct S3Store: RemoteStore {
     package static let kind = "s3"
 
     package let place: StorePlace
-    private let bucket: S3Bucket
+    let bucket: S3Bucket
     /// Why there are no credentials, when reading goes on without any.
     private let anonymousBecause: String?
     private let keysPerPage: Int
@@ -86,9 +86,11 @@ package struct S3Store: RemoteStore {
 
     // MARK: Errors
 
-    private func translate(_ error: any Error, subject: String, object: StoredObject?) -> any Error {
-        guard let refusal = error as? ServiceRefusal else { return ExtractError.translating(error, reading: subject) }
-        let failure = RemoteRefusal(refusal, reading: subject, anonymousBecause: anonymousBecause)
+    /// - Parameter verb: what was tried with `subject`.
+    func translate(_ error: any Error, _ verb: String = "reading", subject: String, object: StoredObject?) -> any Error
+    {
+        guard let refusal = error as? ServiceRefusal else { return ExtractError.translating(error, verb, subject) }
+        let failure = RemoteRefusal(refusal, verb, subject, anonymousBecause: anonymousBecause)
         switch (refusal.code, refusal.status) {
         case ("NoSuchBucket", _):
             return failure.missing(
@@ -116,7 +118,10 @@ package struct S3Store: RemoteStore {
             return failure.denied(hint: "check the access key, its secret and its session token")
         case (_, 401), (_, 403):
             return failure.denied(
-                hint: "the account needs s3:ListBucket on the bucket and s3:GetObject on its objects")
+                hint: verb == "reading"
+                    ? "the account needs s3:ListBucket on the bucket and s3:GetObject on its objects"
+                    : "the account needs s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on its objects"
+            )
         default: return failure.other(isTransient: refusal.isTransient)
         }
     }
