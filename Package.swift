@@ -50,6 +50,10 @@ let rooms: [Target] = [
         exclude: ["CMicrohttpd"],
         swiftSettings: settings),
     .target(
+        name: "Remote",
+        dependencies: ["JSONBytes", "Extract", "Spool", "Transport", "CZstd"],
+        swiftSettings: settings),
+    .target(
         name: "Sandbox",
         dependencies: [
             .product(name: "GRDB", package: "GRDB.swift"),
@@ -63,7 +67,7 @@ let rooms: [Target] = [
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
             .product(name: "Yams", package: "Yams"),
-            "JSONBytes", "Extract", "Spool", "Ship", "Transport", "HTTPServer", "Sandbox",
+            "JSONBytes", "Extract", "Spool", "Ship", "Transport", "Remote", "HTTPServer", "Sandbox",
         ],
         swiftSettings: settings),
 ]

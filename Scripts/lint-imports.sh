@@ -20,6 +20,7 @@ forbid Sources/Extract 'Ship|Sandbox|GRDB|GRDBSQLite|CCurl|COpenSSL|Yams|Argumen
 forbid Sources/Ship 'Extract|Sandbox|GRDB|GRDBSQLite|CCurl|COpenSSL|Yams|ArgumentParser' 'Ship delivers from the spool.'
 forbid Sources/HTTPServer 'Spool|Extract|Ship|Transport|Sandbox' 'HTTPServer knows neither who asks nor what is answered.'
 forbid Sources/Sandbox 'CMicrohttpd' 'Sandbox listens through HTTPServer.'
+forbid Sources/Remote 'Ship|Sandbox|GRDB|GRDBSQLite|CCurl|COpenSSL|Yams|ArgumentParser|Foundation' 'Remote keeps a copy of the spool in a store.'
 forbid Sources/Sandbox 'Spool|Extract|Ship|Transport' 'Sandbox sees only HTTP.'
 forbid Sources/etlctl 'GRDB|GRDBSQLite|CCurl|COpenSSL|CZlib|CDeflate|CMicrohttpd' 'etlctl knows no SQL and no C library.'
 forbid Sources FoundationNetworking 'FoundationNetworking links a second libcurl.'

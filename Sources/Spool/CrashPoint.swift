@@ -7,6 +7,13 @@
 ///
 /// `ETLCTL_CRASH_AT=NAME:N` in the environment of a debug build sends SIGKILL to the process when it reaches the point for the n-th time.
 package enum CrashPoint: String, CaseIterable, Sendable {
+    /// Moments of the way from the source to the destination.
+    package static let ofDelivery: [CrashPoint] = [
+        .beforeCommit, .afterCommit, .beforeSend, .afterSend, .beforeAnswer, .afterAnswer,
+    ]
+    /// Moments of keeping a remote copy.
+    package static let ofRemote = allCases.filter { !ofDelivery.contains($0) }
+
     /// Inside a write transaction, everything done but the commit.
     case beforeCommit = "commit.before"
     /// The transaction is durable, nobody knows yet.
@@ -19,6 +26,31 @@ package enum CrashPoint: String, CaseIterable, Sendable {
     case beforeAnswer = "answer.before"
     /// The whole answer has arrived and is not on record.
     case afterAnswer = "answer.after"
+
+    /// The remote copy's lock is about to be taken.
+    case beforeLock = "remote.lock.before"
+    /// It is taken.
+    case afterLock = "remote.lock.after"
+    /// A part of the copy has been downloaded.
+    case restoredPart = "remote.restore.part"
+    /// The copy is here whole, and has not the spool's name yet.
+    case beforeRestore = "remote.restore.before"
+    /// It has the spool's name.
+    case afterRestore = "remote.restore.after"
+    /// A copy was made on the disk.
+    case madeCopy = "remote.save.copied"
+    /// A part of it was uploaded.
+    case savedPart = "remote.save.part"
+    /// All of it was uploaded; the store's current copy is another one.
+    case beforeSave = "remote.save.before"
+    /// It is the current one; the spool does not know.
+    case afterSave = "remote.save.after"
+    /// The spool knows; parts of the copy before are still there.
+    case notedSave = "remote.save.noted"
+    /// The remote copy's lock is about to be let go.
+    case beforeRelease = "remote.release.before"
+    /// It is let go.
+    case afterRelease = "remote.release.after"
 
     @inline(__always)
     package static func reached(_ point: CrashPoint) {

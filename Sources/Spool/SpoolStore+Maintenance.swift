@@ -40,7 +40,7 @@ extension SpoolStore {
     }
 
     /// `VACUUM INTO` on a connection of its own: one read transaction, which no writer waits for.
-    private func copy(to target: String) async throws {
+    func copy(to target: String) async throws {
         do {
             var configuration = Configuration()
             configuration.readonly = true

@@ -1,5 +1,6 @@
 internal import GRDB
 internal import GRDBSQLite
+internal import Synchronization
 
 extension SpoolStore {
     /// Reads rows in spool order and hands each to `body`, until it returns false. No copy is made and nothing is allocated per row.
@@ -10,8 +11,9 @@ extension SpoolStore {
     package func readRows(
         _ selection: RowSelection, limit: Int, _ body: @escaping @Sendable (RowBytes) throws -> Bool
     ) async throws {
+        let isCopied = isCopied.load(ordering: .relaxed)
         try await scan { database in
-            let statement = try Self.statement(for: selection, limit: limit, database)
+            let statement = try Self.statement(for: selection, limit: limit, isCopied: isCopied, database)
             let raw = statement.sqliteStatement
             defer { sqlite3_reset(raw) }
             let hasHistory = sqlite3_column_count(raw) > Self.columnCount
@@ -50,14 +52,22 @@ extension SpoolStore {
     private static let columns = "d.row_id, d.shape, d.op, d.extracted_at, d.checksum, d.insert_id, d.payload"
     private static let columnCount: CInt = 7
 
-    private static func statement(for selection: RowSelection, limit: Int, _ database: Database) throws -> Statement {
+    /// Behind the last row that may be sent: with `isCopied`, the last one that the copy holds.
+    private static func end(of route: Int64, isCopied: Bool, _ database: Database) throws -> Int64 {
+        let end = RowID(route: route + 1, position: 0).rawValue
+        return isCopied ? min(end, try lastSaved(of: route, database) + 1) : end
+    }
+
+    private static func statement(
+        for selection: RowSelection, limit: Int, isCopied: Bool, _ database: Database
+    ) throws -> Statement {
         let statement: Statement
         switch selection {
         case .fresh(let route, let after):
             let claimed = try Int64.fetchOne(
                 database.cachedStatement(sql: "SELECT claimed_to FROM routes WHERE route = ?"), arguments: [route])
             let first = max(after?.rawValue ?? 0, claimed ?? 0)
-            let end = RowID(route: route + 1, position: 0).rawValue
+            let end = try end(of: route, isCopied: isCopied, database)
             // A row spooled as rejected, or discarded before it was claimed, has a fate and is stepped over. Mostly there is none, and then
             // not every row needs to be looked up.
             let hasFates = try Bool.fetchOne(
@@ -81,7 +91,7 @@ extension SpoolStore {
                     """)
             try statement.setArguments([
                 max(after?.rawValue ?? 0, RowID(route: route, position: 0).rawValue),
-                RowID(route: route + 1, position: 0).rawValue, limit,
+                end(of: route, isCopied: isCopied, database), limit,
             ])
         case .request(let request):
             let range = try Row.fetchOne(

@@ -1,6 +1,7 @@
 internal import Dispatch
 internal import GRDB
 internal import GRDBSQLite
+internal import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -14,6 +15,8 @@ package final class SpoolStore: Sendable {
     package let path: String
     let pool: DatabasePool
     let reserve: SpoolReserve
+    /// A copy of this spool is kept elsewhere: changes are counted, and rows that are not in the copy are not handed out for sending.
+    let isCopied = Atomic(false)
 
     /// How long one process waits for another's transaction, in seconds. Transactions last milliseconds; minutes mean something is stuck.
     static let busyTimeout = 60.0
@@ -117,14 +120,18 @@ package final class SpoolStore: Sendable {
     /// Creates the file before SQLite does, so that it is never readable by others, not even for a moment. Its name, and those of folders
     /// made for it, are synced: SQLite syncs only what is inside.
     private static func createFile(_ path: String) throws {
-        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
-            try createFolder(String(path[..<slash]))
-        }
+        try prepareFolder(of: path)
         let isNew = access(path, F_OK) != 0
         let descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw SpoolError.unusable(path: path, reason: String(cString: strerror(errno))) }
         Glibc.close(descriptor)
         if isNew { try syncFolder(of: path) }
+    }
+
+    /// Makes the folder that the file lies in, and those above it.
+    package static func prepareFolder(of path: String) throws {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+        try createFolder(String(path[..<slash]))
     }
 
     private static func createFolder(_ folder: String) throws {
@@ -151,7 +158,11 @@ package final class SpoolStore: Sendable {
         do {
             return try await withCheckedThrowingContinuation { continuation in
                 pool.asyncWrite({ [self] database in
+                    let changes = database.totalChangesCount
                     let value = try body(database)
+                    if isCopied.load(ordering: .relaxed), database.totalChangesCount != changes {
+                        try Self.countChange(database)
+                    }
                     try secureRoom(database)
                     CrashPoint.reached(.beforeCommit)
                     return value

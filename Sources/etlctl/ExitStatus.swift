@@ -3,6 +3,7 @@ import Extract
 import Foundation
 import HTTPServer
 import JSONBytes
+import Remote
 import Ship
 import Spool
 import Transport
@@ -45,7 +46,7 @@ enum ExitStatus: Int32, Sendable, CaseIterable {
         case .sourceUnavailable: "the source is unavailable after retries (also a refused TLS mode)"
         case .spool: "the spool can't be written or is damaged (disk full, I/O, corruption)"
         case .tryAgainLater:
-            "the destination is unavailable, or another process holds the lock or keeps the spool busy: run again later, everything is safe"
+            "the destination or spool.remote is unavailable, or another process holds the lock or keeps the spool busy: run again later, everything is safe"
         case .denied: "credentials or permission refused"
         case .configuration: "configuration (also a bucket, table, column or key that doesn't exist)"
         case .interrupted: "interrupted (SIGINT)"
@@ -112,6 +113,7 @@ struct Failure: Error, Sendable, Equatable {
         case let failure as Failure: self = failure
         case let error as ExtractError: self = .init(describing: error)
         case let error as SpoolError: self = .init(describing: error)
+        case let error as RemoteError: self = .init(describing: error)
         case let error as AuthError: self = .init(describing: error)
         case let error as ListenError: self = .init(describing: error)
         case let stop as ShipStop: self = .init(describing: stop)
@@ -146,6 +148,21 @@ struct Failure: Error, Sendable, Equatable {
         case .unusable, .damaged, .newer, .full, .damagedRow: self = .spool(message, hint: error.hint)
         case .locked, .busy, .stale: self = .busy(message, hint: error.hint)
         case .broken: self = .unexpected(message, hint: error.hint)
+        }
+    }
+
+    private init(describing error: RemoteError) {
+        let message = error.description.capitalizedSentence
+        switch error {
+        case .held, .lost, .uncertain: self = .busy(message, hint: error.hint)
+        case .forked: self = .config(message, hint: error.hint)
+        case .damaged, .newer: self = .spool(message, hint: error.hint)
+        case .store(let cause):
+            let failure = Failure(describing: cause)
+            self =
+                failure.status == .sourceUnavailable
+                ? .destinationUnavailable(message, hint: error.hint)
+                : Failure(failure.code, failure.status, message, error.hint)
         }
     }
 

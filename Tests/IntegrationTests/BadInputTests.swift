@@ -13,7 +13,7 @@ import Testing
         ("mode: changes", "watermark: _updated_at", 78, "changes"),
         ("from: memos", "from: memos/m1", 78, "collection"),
         ("dataset: d", "dataset: d, credentials: missing.json", 78, "missing.json"),
-        ("sources:", "spool: {remote: gs://bucket/etl}\nsources:", 78, "spool backup"),
+        ("sources:", "spool: {remote: \"ftp://host/etl\"}\nsources:", 78, "gs://bucket/"),
     ])
     func `a configuration that can't work is refused with its line and changes nothing`(
         old: String, new: String, code: Int32, word: String

@@ -32,7 +32,7 @@ struct CrashRound {
     private var tally = Tally()
     private var revision = 0
 
-    init(seed: UInt64, points: [CrashPoint] = CrashPoint.allCases) {
+    init(seed: UInt64, points: [CrashPoint] = CrashPoint.ofDelivery) {
         self.seed = seed
         self.points = points
         choices = SeededRandom(seed: seed)

@@ -12,7 +12,7 @@ import Testing
 
     private static func onWire(_ point: CrashPoint) -> Bool { ![.beforeCommit, .afterCommit].contains(point) }
 
-    @Test(arguments: CrashPoint.allCases, [true, false])
+    @Test(arguments: CrashPoint.ofDelivery, [true, false])
     func `ship is killed at each moment, and nothing is lost or doubled, inside and outside of the window`(
         point: CrashPoint, isInsideWindow: Bool
     ) async throws {

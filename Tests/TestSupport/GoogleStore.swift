@@ -66,6 +66,16 @@ package final class GoogleStore: Sendable {
         }
     }
 
+    /// Changes an object that is there, between two requests.
+    package func replace(_ name: String, _ change: ([UInt8]) -> [UInt8]) {
+        state.withLock { state in
+            guard let object = state.objects[name] else { return }
+            state.generation += 1
+            state.objects[name] = Object(
+                bytes: change(object.bytes), generation: state.generation, written: object.written)
+        }
+    }
+
     // MARK: Answers
 
     private func answer(_ request: LoopbackServer.Request) -> LoopbackServer.Answer {
@@ -74,7 +84,9 @@ package final class GoogleStore: Sendable {
         // "", storage, v1, b, bucket, o, name; with "upload" before.
         let isUpload = parts.dropFirst().first == "upload"
         let place = Array(parts.dropFirst(isUpload ? 2 : 1))
-        guard place.count >= 5, place[3] == Self.bucket else { return error(404, "The specified bucket does not exist.") }
+        guard place.count >= 5, place[3] == Self.bucket else {
+            return error(404, "The specified bucket does not exist.")
+        }
         let name = isUpload ? query["name"] ?? "" : place.count > 5 ? PercentEncoding.decode(place[5]) : ""
         return state.withLock { state in
             state.requests += 1
@@ -96,7 +108,9 @@ package final class GoogleStore: Sendable {
         let headers = ["Date": Self.httpDate(Date() + state.clockOffset), "Content-Type": "application/json"]
         let object = state.objects[name]
         if isUpload, request.method == "POST" {
-            guard holds(query, object) else { return error(412, "At least one of the pre-conditions you specified did not hold.") }
+            guard holds(query, object) else {
+                return error(412, "At least one of the pre-conditions you specified did not hold.")
+            }
             state.generation += 1
             let new = Object(bytes: request.body, generation: state.generation, written: Date() + state.clockOffset)
             state.objects[name] = new
@@ -117,7 +131,9 @@ package final class GoogleStore: Sendable {
         var media = headers
         media["x-goog-generation"] = String(object.generation)
         media["Content-Type"] = "application/octet-stream"
-        guard let range = request.headers["range"]?.dropFirst("bytes=".count).split(separator: "-").compactMap({ Int($0) }),
+        guard
+            let range = request.headers["range"]?.dropFirst("bytes=".count).split(separator: "-").compactMap({ Int($0) }
+            ),
             let first = range.first
         else { return .respond(200, headers: media, body: object.bytes) }
         let last = min(range.count > 1 ? range[1] : object.bytes.count - 1, object.bytes.count - 1)

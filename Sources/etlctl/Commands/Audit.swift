@@ -30,7 +30,7 @@ struct AuditLedger: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
+        let store = try await environment.openSpool()
         let names = try await StreamSelection(configuration, store).names(streams)
         let integrity = try await store.checkIntegrity()
         var lines: [Line] = []

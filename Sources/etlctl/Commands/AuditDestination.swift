@@ -24,11 +24,17 @@ struct AuditDestination: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
-        let names = try await StreamSelection(configuration, store).names(streams)
+        guard mend else { return try await audit(environment, try await environment.openSpool()) }
+        return try await environment.withSpool("audit destination --mend", session, sends: false) { store, _ in
+            let lock = try store.lockShipper(holder: environment.holder("audit destination --mend"))
+            defer { withExtendedLifetime(lock) {} }
+            return try await audit(environment, store)
+        }
+    }
+
+    private func audit(_ environment: CommandEnvironment, _ store: SpoolStore) async throws -> CommandOutcome {
+        let names = try await StreamSelection(environment.configuration, store).names(streams)
         let work = ShipWork(environment: environment, store: store, only: nil)
-        let lock = mend ? try store.lockShipper(holder: environment.holder("audit destination --mend")) : nil
-        defer { withExtendedLifetime(lock) {} }
         let audit = DestinationAudit(
             spool: store, client: try await work.client(), configuration: work.configuration { _ in },
             streams: work.deliveries)

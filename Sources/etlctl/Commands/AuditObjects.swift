@@ -14,7 +14,7 @@ struct AuditObjects: EtlctlCommand {
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
-        let store = try CommandEnvironment(configuration, session).openSpool()
+        let store = try await CommandEnvironment(configuration, session).openSpool()
         var found: [(stream: String, object: ObjectRecord)] = []
         for name in try await StreamSelection(configuration, store).names(streams) {
             guard let state = try await store.stream(named: name) else { continue }

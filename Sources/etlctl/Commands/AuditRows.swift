@@ -33,7 +33,7 @@ struct AuditRows: EtlctlCommand {
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
-        let store = try CommandEnvironment(configuration, session).openSpool()
+        let store = try await CommandEnvironment(configuration, session).openSpool()
         var filter = RowFilter()
         filter.streams = try await StreamSelection(configuration, store).names(streams)
         filter.state = state

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Extract
 import JSONBytes
+import Remote
 import Ship
 import Spool
 
@@ -27,7 +28,12 @@ struct CheckCommand: EtlctlCommand {
             return findings.outcome
         }
         let environment = CommandEnvironment(configuration, session)
-        await checkSpool(environment, &findings)
+        if offline, environment.isSpoolElsewhere {
+            findings.ok("spool", "there is none on this disk; the copy that spool.remote keeps was not looked at")
+        } else {
+            if !offline { await checkRemote(environment, &findings) }
+            await checkSpool(environment, &findings)
+        }
         await checkCredentials(environment, &findings)
         if !offline {
             for stream in configuration.streams { await check(stream, environment, &findings) }
@@ -38,7 +44,7 @@ struct CheckCommand: EtlctlCommand {
 
     private func checkSpool(_ environment: CommandEnvironment, _ findings: inout Findings) async {
         do {
-            let store = try environment.openSpool()
+            let store = try await environment.openSpool()
             let integrity = try await store.checkIntegrity()
             let entries = try await store.ledger()
             let unbalanced = entries.filter { !$0.isBalanced }
@@ -47,7 +53,8 @@ struct CheckCommand: EtlctlCommand {
             } else if !unbalanced.isEmpty {
                 findings.add("spool", Failure.data("The ledger does not balance.", hint: "See `etlctl audit`."))
             } else {
-                findings.ok("spool", "\(store.path) is sound; the ledger balances")
+                let name = environment.isSpoolElsewhere ? "the copy that spool.remote keeps" : store.path
+                findings.ok("spool", "\(name) is sound; the ledger balances")
             }
             let rejected = entries.reduce(0) { $0 + $1.rejected }
             if rejected > 0 {
@@ -60,9 +67,31 @@ struct CheckCommand: EtlctlCommand {
         }
     }
 
+    private func checkRemote(_ environment: CommandEnvironment, _ findings: inout Findings) async {
+        guard let place = environment.configuration.spool.remote else { return }
+        let subject = "spool.remote"
+        do {
+            let found = try await RemoteSpool.check(try await environment.remoteStore(place))
+            guard !found.ignoresConditions else {
+                throw Failure.config(
+                    "\(place.url) writes over what it is told not to: the store knows no conditional writes.",
+                    hint: "Take a store that does (GCS, S3, Azure Blob Storage), or a newer version of this one.")
+            }
+            let copy = found.savedAt.map { "the copy was saved at \($0) by \(found.savedBy ?? "")" } ?? "no copy yet"
+            findings.ok(subject, "\(place.url) can be read, written and deleted from; \(copy)")
+            if let holder = found.holder {
+                findings.warn(
+                    subject, "\(holder) has the lock",
+                    hint: "Commands that change the spool wait for it, unless it is this machine's.")
+            }
+        } catch {
+            findings.add(subject, error)
+        }
+    }
+
     private func checkDestination(_ environment: CommandEnvironment, _ findings: inout Findings) async {
         do {
-            let store = try environment.openSpool()
+            let store = try await environment.openSpool()
             let work = ShipWork(environment: environment, store: store, only: nil)
             let streams = environment.configuration.streams
             let tables = zip(work.deliveries, streams).map { delivery, stream in

@@ -4,23 +4,32 @@ import Transport
 /// The stores that hold a files source's objects, with their credentials.
 extension CommandEnvironment {
     func objectStore(_ files: StoreConfiguration) async throws -> any ObjectStore {
+        try await store(files, writes: false)
+    }
+
+    /// Where the spool's copy is kept.
+    func remoteStore(_ place: StoreConfiguration) async throws -> any WritableStore {
+        try await store(place, writes: true)
+    }
+
+    private func store(_ files: StoreConfiguration, writes: Bool) async throws -> any WritableStore {
         switch files.store {
         case .local: return LocalStore(folder: String(files.url.dropFirst("file://".count)))
-        case .googleCloudStorage: return try await googleCloudStore(files)
+        case .googleCloudStorage: return try await googleCloudStore(files, writes: writes)
         case .s3: return try await s3Store(files)
         case .azure: return try await azureStore(files)
         }
     }
 
-    private func googleCloudStore(_ files: StoreConfiguration) async throws -> GoogleCloudStore {
+    private func googleCloudStore(_ files: StoreConfiguration, writes: Bool) async throws -> GoogleCloudStore {
         var tokens: (any TokenProvider)?
         var anonymousBecause: String?
         // An emulator takes anything.
         if files.credentials != nil || !(files.endpoint?.isLoopback ?? false) {
             do throws(AuthError) {
                 tokens = try await GoogleCredentials.resolve(
-                    file: files.credentials, scopes: GoogleCloudStore.scopes, environment: context.environment,
-                    client: http)
+                    file: files.credentials, scopes: writes ? GoogleCloudStore.writingScopes : GoogleCloudStore.scopes,
+                    environment: context.environment, client: http)
             } catch {
                 // Buckets may be public: what is not says so, and then the reason is told.
                 guard case .noCredentials(let reason) = error else { throw error }

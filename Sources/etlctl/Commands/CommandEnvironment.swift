@@ -8,21 +8,12 @@ struct CommandEnvironment: Sendable {
     let configuration: Configuration
     let context: CommandContext
     let http: HTTPClient
+    let scratch = ScratchFolder()
 
     init(_ configuration: Configuration, _ session: CommandSession) {
         self.configuration = configuration
         context = session.context
         http = HTTPClient()
-    }
-
-    /// - Throws: for `spool.remote` too: a copy that is configured and not kept would be missed when it is needed.
-    func openSpool() throws -> SpoolStore {
-        guard configuration.spool.remote == nil else {
-            throw configuration.failure(
-                at: "spool.remote", "this version keeps no remote copy of the spool",
-                hint: "Put spool.path on a lasting disk, copy it with `etlctl spool backup`, and remove spool.remote.")
-        }
-        return try SpoolStore(path: configuration.spool.path)
     }
 
     /// Names this process to a second one that wants the same lock.

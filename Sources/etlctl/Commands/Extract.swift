@@ -69,14 +69,14 @@ struct ExtractCommand: EtlctlCommand {
         if dryRun { return try await ExtractForecast(environment: environment).outcome(chosen) }
         let options = extract.options(configuration, patience: patience.duration, limit: limit)
         let interruption = Interruption()
-        let store = try environment.openSpool()
-        defer { try? store.close() }
-        let report = try await interruption.run {
-            try await session.console.withProgress("read") { progress in
-                await ExtractWork(environment: environment, store: store, options: options, progress: progress)
-                    .run(chosen)
+        return try await environment.withSpool("extract", session) { store, _ in
+            let report = try await interruption.run {
+                try await session.console.withProgress("read") { progress in
+                    await ExtractWork(environment: environment, store: store, options: options, progress: progress)
+                        .run(chosen)
+                }
             }
+            return report.outcome(interruption)
         }
-        return report.outcome(interruption)
     }
 }

@@ -35,21 +35,22 @@ struct RetryCommand: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
-        var filter = RowFilter()
-        filter.streams = try await StreamSelection(configuration, store).names(streams)
-        filter.reason = reason
-        filter.id = id
-        let count: Int
-        if let moment = deliveredBefore?.moment {
-            count = try await store.retryDelivered(before: moment, filter)
-        } else {
-            count = try await store.retryRejected(filter)
+        return try await environment.withSpool("retry", session) { store, _ in
+            var filter = RowFilter()
+            filter.streams = try await StreamSelection(configuration, store).names(streams)
+            filter.reason = reason
+            filter.id = id
+            let count: Int
+            if let moment = deliveredBefore?.moment {
+                count = try await store.retryDelivered(before: moment, filter)
+            } else {
+                count = try await store.retryRejected(filter)
+            }
+            return CommandOutcome(
+                json: ["retried": .int(count)],
+                text: "\(Readable.count(Int64(count), "row")) pending again."
+                    + (count > 0 ? " etlctl ship sends them under the same insertIds." : ""))
         }
-        return CommandOutcome(
-            json: ["retried": .int(count)],
-            text: "\(Readable.count(Int64(count), "row")) pending again."
-                + (count > 0 ? " etlctl ship sends them under the same insertIds." : ""))
     }
 }
 
@@ -85,14 +86,15 @@ struct DiscardCommand: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
-        var filter = RowFilter()
-        filter.streams = try await StreamSelection(configuration, store).names(streams)
-        filter.id = id
-        filter.state = state
-        let count = try await store.discard(filter, why: why)
-        return CommandOutcome(
-            json: ["discarded": .int(count)], text: "\(Readable.count(Int64(count), "row")) discarded.")
+        return try await environment.withSpool("discard", session) { store, _ in
+            var filter = RowFilter()
+            filter.streams = try await StreamSelection(configuration, store).names(streams)
+            filter.id = id
+            filter.state = state
+            let count = try await store.discard(filter, why: why)
+            return CommandOutcome(
+                json: ["discarded": .int(count)], text: "\(Readable.count(Int64(count), "row")) discarded.")
+        }
     }
 }
 

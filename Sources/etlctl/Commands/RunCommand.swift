@@ -2,6 +2,7 @@ import ArgumentParser
 import Extract
 import Foundation
 import JSONBytes
+import Remote
 import Ship
 import Spool
 
@@ -39,10 +40,17 @@ struct RunCommand: EtlctlCommand {
         let chosen = try configuration.streams(named: streams)
         let environment = CommandEnvironment(configuration, session)
         if dryRun { return try await forecast(chosen, environment) }
-        let store = try environment.openSpool()
-        defer { try? store.close() }
-        let work = SideBySide(environment: environment, store: store, session: session)
-        var options = extract.options(configuration, patience: patience.duration, limit: limit)
+        return try await environment.withSpool("run", session, sends: true) { store, remote in
+            try await work(chosen, environment, store, remote, session)
+        }
+    }
+
+    private func work(
+        _ chosen: [StreamConfiguration], _ environment: CommandEnvironment, _ store: SpoolStore, _ remote: RemoteSpool?,
+        _ session: CommandSession
+    ) async throws -> CommandOutcome {
+        let work = SideBySide(environment: environment, store: store, remote: remote, session: session)
+        var options = extract.options(environment.configuration, patience: patience.duration, limit: limit)
         options.waitsForRoom = true
         let shipWork = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(streams))
         let shipOptions = shipWork.configuration {
@@ -61,11 +69,12 @@ struct RunCommand: EtlctlCommand {
         _ chosen: [StreamConfiguration], _ environment: CommandEnvironment
     ) async throws -> CommandOutcome {
         let reading = try await ExtractForecast(environment: environment).outcome(chosen)
-        guard FileManager.default.fileExists(atPath: environment.configuration.spool.path) else {
+        let path = environment.configuration.spool.path
+        guard environment.isSpoolElsewhere || FileManager.default.fileExists(atPath: path) else {
             let nothing: JSONValue = ["streams": .array([])]
             return CommandOutcome(json: ["extract": reading.json, "ship": nothing], text: reading.text)
         }
-        let store = try environment.openSpool()
+        let store = try await environment.openSpool()
         defer { try? store.close() }
         let work = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(streams))
         let shipping = try await ShipForecast(work: work).outcome()
@@ -92,8 +101,15 @@ struct ResumeCommand: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
-        defer { try? store.close() }
+        return try await environment.withSpool("resume", session, sends: true) { store, remote in
+            try await work(environment, store, remote, session)
+        }
+    }
+
+    private func work(
+        _ environment: CommandEnvironment, _ store: SpoolStore, _ remote: RemoteSpool?, _ session: CommandSession
+    ) async throws -> CommandOutcome {
+        let configuration = environment.configuration
         let unfinished = try await store.unfinishedRuns()
         for run in runs where !unfinished.contains(where: { $0.id == run }) {
             throw Failure.usage("There is no run \(run) that was cut off.", hint: "See `etlctl status`.")
@@ -101,7 +117,7 @@ struct ResumeCommand: EtlctlCommand {
         let wanted = Set(unfinished.filter { runs.isEmpty || runs.contains($0.id) }.map(\.stream))
         let chosen = configuration.streams.filter { wanted.contains($0.name) }
         let arguments = ExtractOptions.standard(configuration, patience: patience.duration)
-        let work = SideBySide(environment: environment, store: store, session: session)
+        let work = SideBySide(environment: environment, store: store, remote: remote, session: session)
         let shipWork = ShipWork(environment: environment, store: store, only: nil)
         let shipOptions = shipWork.configuration {
             $0.follow = true
@@ -116,6 +132,7 @@ struct ResumeCommand: EtlctlCommand {
 struct SideBySide: Sendable {
     let environment: CommandEnvironment
     let store: SpoolStore
+    let remote: RemoteSpool?
     let session: CommandSession
 
     func run(
@@ -130,10 +147,14 @@ struct SideBySide: Sendable {
                 let extractor = ExtractWork(
                     environment: environment, store: store, options: options, progress: progress)
                 async let shipped = shipWork.run(shipper)
+                // What was spooled before, and is not saved, need not wait for the sources.
+                await CommandEnvironment.save(remote, session)
                 var report = await extractor.run(streams)
+                await CommandEnvironment.save(remote, session)
                 while let every, !Task.isCancelled {
                     do { try await session.context.sleep(every) } catch { break }
                     report = await extractor.run(streams)
+                    await CommandEnvironment.save(remote, session)
                 }
                 if !goesOnShipping { shipper.endFollowing() }
                 return (report, try await shipped)

@@ -17,7 +17,7 @@ struct SchemaCommand: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
+        let store = try await environment.openSpool()
         let names = try await StreamSelection(configuration, store).names(streams)
         let forecasts = try await ShipWork(environment: environment, store: store, only: Set(names)).forecasts()
         return CommandOutcome(

@@ -46,11 +46,23 @@ struct ShipCommand: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
-        defer { try? store.close() }
-        let names = try await StreamSelection(configuration, store).names(streams)
-        let work = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(names))
-        if dryRun { return try await ShipForecast(work: work).outcome() }
+        if dryRun {
+            let store = try await environment.openSpool()
+            defer { try? store.close() }
+            return try await ShipForecast(work: try await work(environment, store)).outcome()
+        }
+        return try await environment.withSpool("ship", session, sends: true) { store, remote in
+            await CommandEnvironment.save(remote, session)
+            return try await deliver(try await work(environment, store), session)
+        }
+    }
+
+    private func work(_ environment: CommandEnvironment, _ store: SpoolStore) async throws -> ShipWork {
+        let names = try await StreamSelection(environment.configuration, store).names(streams)
+        return ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(names))
+    }
+
+    private func deliver(_ work: ShipWork, _ session: CommandSession) async throws -> CommandOutcome {
         let interruption = Interruption()
         let options = work.configuration {
             $0.follow = follow

@@ -91,7 +91,7 @@ struct SpoolBackup: EtlctlCommand {
         let configuration = try session.loadConfiguration()
         let target = FilePaths.resolve(
             path, below: session.context.workingDirectory, home: session.context.environment["HOME"])
-        let store = try CommandEnvironment(configuration, session).openSpool()
+        let store = try await CommandEnvironment(configuration, session).openSpool()
         try await store.backup(to: target)
         return CommandOutcome(json: ["path": .string(target)], text: "Copied the spool to \(target).")
     }
@@ -105,7 +105,7 @@ struct SpoolCompact: EtlctlCommand {
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
-        let store = try CommandEnvironment(configuration, session).openSpool()
+        let store = try await CommandEnvironment(configuration, session).openSpool()
         let (before, after) = try await store.compact()
         return CommandOutcome(
             json: ["bytes_before": .int(before), "bytes_after": .int(after)],

@@ -14,7 +14,7 @@ struct StatusCommand: EtlctlCommand {
     func run(in session: CommandSession) async throws -> CommandOutcome {
         let configuration = try session.loadConfiguration()
         let environment = CommandEnvironment(configuration, session)
-        let store = try environment.openSpool()
+        let store = try await environment.openSpool()
         let report = try await StatusReport(store: store, configuration: configuration, now: .now())
         return CommandOutcome(json: report.json, text: report.text)
     }
@@ -38,11 +38,22 @@ struct StatusReport: Sendable {
         var lastError: String? { lastRun?.error ?? shipError }
     }
 
+    /// The copy that `spool.remote` keeps.
+    struct Remote: Sendable {
+        var url: String
+        var copy: String?
+        var savedAt: String?
+        var hasUnsavedChanges: Bool
+        /// The numbers are the copy's: there is no spool on this disk.
+        var isShown: Bool
+    }
+
     let lines: [Line]
     /// All of the ledger, also tables that a stream no longer writes to and that have no line.
     let ledger: [LedgerEntry]
     let path: String
     let bytes: Int64
+    let remote: Remote?
 
     /// - Parameter store: nil where nothing was spooled yet.
     init(store: SpoolStore?, configuration: Configuration, now: Timestamp) async throws {
@@ -81,6 +92,14 @@ struct StatusReport: Sendable {
         self.ledger = ledger
         path = configuration.spool.path
         bytes = try await store?.usedBytes() ?? 0
+        if let place = configuration.spool.remote, let store {
+            let mark = try await store.remoteMark()
+            remote = Remote(
+                url: place.url, copy: mark.copy, savedAt: mark.savedAt?.description,
+                hasUnsavedChanges: try await store.hasUnsavedChanges(), isShown: store.path != path)
+        } else {
+            remote = nil
+        }
     }
 
     private static func line(
@@ -95,10 +114,16 @@ struct StatusReport: Sendable {
     }
 
     var json: JSONValue {
-        [
-            "streams": .array(lines.map(Self.json)),
-            "spool": ["path": .string(path), "bytes": .int(bytes)],
-        ]
+        var spool: JSONValue = ["path": .string(path), "bytes": .int(bytes)]
+        if let remote {
+            spool = spool.with(
+                "remote",
+                [
+                    "url": .string(remote.url), "copy": .string(remote.copy), "saved_at": .string(remote.savedAt),
+                    "unsaved": .bool(remote.hasUnsavedChanges), "shown": .bool(remote.isShown),
+                ])
+        }
+        return ["streams": .array(lines.map(Self.json)), "spool": spool]
     }
 
     private static func json(_ line: Line) -> JSONValue {
@@ -141,7 +166,15 @@ struct StatusReport: Sendable {
                 line.oldestUndelivered.map { .duration($0) } ?? .none,
                 .text(line.lastRun.map { $0.run.status.rawValue } ?? "never"))
         }
-        return ([table.text, "Spool \(path), \(Readable.bytes(bytes))"] + notes).joined(separator: "\n")
+        var texts = [table.text, "Spool \(path), \(Readable.bytes(bytes))"]
+        if let remote {
+            let saved = remote.savedAt.map { "saved at \($0)" } ?? "nothing saved yet"
+            texts.append(
+                remote.isShown
+                    ? "There is no spool on this disk: these are the numbers of the copy in \(remote.url), \(saved)"
+                    : "Copy in \(remote.url), \(saved)" + (remote.hasUnsavedChanges ? "; changed since" : ""))
+        }
+        return (texts + notes).joined(separator: "\n")
     }
 
     /// What does not fit a table: each stream's last error, and snapshots that rejected rows hold back.

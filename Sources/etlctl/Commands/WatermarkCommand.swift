@@ -17,7 +17,9 @@ struct WatermarkShow: EtlctlCommand {
     @Argument(help: "The stream.") var stream: String
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
-        let target = try await WatermarkTarget(stream, session)
+        let configuration = try session.loadConfiguration()
+        let environment = CommandEnvironment(configuration, session)
+        let target = try await WatermarkTarget(stream, environment, try await environment.openSpool())
         let state = try await target.store.stream(named: stream)
         let watermark = state?.watermark
         let known = state?.knownVersions ?? 0
@@ -42,7 +44,13 @@ struct WatermarkSet: EtlctlCommand {
     @Argument(help: "The value, as the source writes it: a time as RFC 3339, a number, a text.") var value: String
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
-        let target = try await WatermarkTarget(stream, session)
+        let environment = CommandEnvironment(try session.loadConfiguration(), session)
+        return try await environment.withSpool("watermark set", session) { store, _ in
+            try await set(try await WatermarkTarget(stream, environment, store))
+        }
+    }
+
+    private func set(_ target: WatermarkTarget) async throws -> CommandOutcome {
         let lock = try target.store.lockExtractor(of: stream, holder: target.environment.holder("watermark set"))
         defer { withExtendedLifetime(lock) {} }
         guard let configured = target.configuration.stream(named: stream) else {
@@ -92,15 +100,18 @@ struct WatermarkReset: EtlctlCommand {
     @Argument(help: "The stream.") var stream: String
 
     func run(in session: CommandSession) async throws -> CommandOutcome {
-        let target = try await WatermarkTarget(stream, session)
-        let lock = try target.store.lockExtractor(of: stream, holder: target.environment.holder("watermark reset"))
-        defer { withExtendedLifetime(lock) {} }
-        if let state = try await target.store.stream(named: stream) {
-            try await target.store.resetPosition(stream: state.number)
+        let environment = CommandEnvironment(try session.loadConfiguration(), session)
+        return try await environment.withSpool("watermark reset", session) { store, _ in
+            let target = try await WatermarkTarget(stream, environment, store)
+            let lock = try store.lockExtractor(of: stream, holder: target.environment.holder("watermark reset"))
+            defer { withExtendedLifetime(lock) {} }
+            if let state = try await store.stream(named: stream) {
+                try await store.resetPosition(stream: state.number)
+            }
+            return CommandOutcome(
+                json: ["stream": .string(stream), "value": .null],
+                text: "\(stream) begins anew with the next extract.")
         }
-        return CommandOutcome(
-            json: ["stream": .string(stream), "value": .null],
-            text: "\(stream) begins anew with the next extract.")
     }
 }
 
@@ -110,10 +121,10 @@ private struct WatermarkTarget {
     let environment: CommandEnvironment
     let store: SpoolStore
 
-    init(_ stream: String, _ session: CommandSession) async throws {
-        configuration = try session.loadConfiguration()
-        environment = CommandEnvironment(configuration, session)
-        store = try environment.openSpool()
+    init(_ stream: String, _ environment: CommandEnvironment, _ store: SpoolStore) async throws {
+        configuration = environment.configuration
+        self.environment = environment
+        self.store = store
         _ = try await StreamSelection(configuration, store).names([stream])
     }
 }

@@ -54,11 +54,14 @@ import Transport
     func `of many who write at once under one condition exactly one does`(kind: String) async throws {
         try await withStore(kind) { store in
             var version = try await store.put("state.json", [0], if: .absent)
-            for _ in 0..<5 {
+            for round in 0..<5 {
+                // Different each time, as all that is written under a condition must be: S3's version is a sum of the content.
                 let condition = WriteCondition.version(version)
                 let written = await withTaskGroup(of: String?.self) { group in
                     for number in 0..<8 {
-                        group.addTask { try? await store.put("state.json", [1, UInt8(number)], if: condition) }
+                        group.addTask {
+                            try? await store.put("state.json", [UInt8(round), UInt8(number), 1], if: condition)
+                        }
                     }
                     return await group.reduce(into: [String]()) { if let written = $1 { $0.append(written) } }
                 }
