@@ -36,7 +36,7 @@ clean:
 ROUNDS ?= 1000
 torture: ## Kills the program at every moment, ROUNDS=1000 times over; SEED=n repeats one round
 	@Scripts/install-packages.sh $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
-	@TORTURE_ROUNDS=$(ROUNDS) $(if $(SEED),TORTURE_SEED=$(SEED)) Scripts/test.sh --filter CrashTests
+	@TORTURE_ROUNDS=$(ROUNDS) $(if $(SEED),TORTURE_SEED=$(SEED)) Scripts/test.sh --filter "CrashTests|RemoteTortureTests"
 .PHONY: torture
 
 BENCH ?=

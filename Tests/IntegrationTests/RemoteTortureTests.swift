@@ -11,7 +11,8 @@ import Testing
     private static let seeds: [UInt64] = {
         let environment = ProcessInfo.processInfo.environment
         if let seed = environment["TORTURE_SEED"].flatMap(UInt64.init) { return [seed] }
-        return (1...UInt64(environment["TORTURE_ROUNDS"].flatMap(Int.init) ?? 8)).map { $0 }
+        // A round takes ten times as long as one of CrashTests.
+        return (1...UInt64(max(8, (environment["TORTURE_ROUNDS"].flatMap(Int.init) ?? 0) / 10))).map { $0 }
     }()
 
     @Test func `disks lost at random, machines killed, stores failing: nothing is missing, nothing is doubled`()

@@ -36,7 +36,7 @@ extension CommandEnvironment {
                 "\(remote.url) was not let go: \(error); the lock is free after two minutes, for this spool at once")
         }
         guard let failure else { return try result.get() }
-        session.console.log.warning("\(failure.message)")
+        if !Self.isFine(result) { session.console.log.warning("\(failure.message)") }
         return try Self.outcome(of: result, failing: failure, isFirst: false)
     }
 
@@ -109,6 +109,11 @@ extension CommandEnvironment {
             if case RemoteError.lost = error { return failure }
             return .destinationUnavailable("\(safe): \(failure.message)", hint: hint)
         }
+    }
+
+    private static func isFine(_ result: Result<CommandOutcome, any Error>) -> Bool {
+        guard case .success(let outcome) = result else { return false }
+        return outcome.failure == nil
     }
 
     private static func isInterrupted(_ result: Result<CommandOutcome, any Error>) -> Bool {

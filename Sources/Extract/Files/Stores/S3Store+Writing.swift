@@ -5,7 +5,7 @@ internal import Transport
 extension S3Store: WritableStore {
     package func find(_ name: String) async throws -> FoundObject? {
         do {
-            let response = try await bucket.stream(.head, key: place.key(of: name))
+            let response = try await head(name)
             guard let tag = response.headers["etag"],
                 let size = response.headers["content-length"].flatMap({ Int64($0) })
             else {
@@ -18,6 +18,17 @@ extension S3Store: WritableStore {
             return nil
         } catch {
             throw translate(error, "looking for", subject: url(of: name), object: nil)
+        }
+    }
+
+    /// An answer to HEAD has no body that could say why it is refused: another request asks, which also learns the region, or renews what has
+    /// expired.
+    private func head(_ name: String) async throws -> HTTPStreamedResponse {
+        do {
+            return try await bucket.stream(.head, key: place.key(of: name))
+        } catch let refusal as ServiceRefusal where refusal.status != 404 && !refusal.isTransient {
+            _ = try await bucket.stream(key: place.key(of: name), headers: [HTTPHeader("Range", "bytes=0-0")])
+            return try await bucket.stream(.head, key: place.key(of: name))
         }
     }
 
