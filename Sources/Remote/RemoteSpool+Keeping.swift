@@ -10,6 +10,7 @@ extension RemoteSpool {
     package func keep(sends: Bool) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.keepRenewing() }
+            group.addTask { try await self.keepSaving() }
             if sends { group.addTask { try await self.watchLease() } }
             try await group.next()
             group.cancelAll()
@@ -29,18 +30,24 @@ extension RemoteSpool {
     private func keepRenewing() async throws {
         while true {
             do { try await configuration.retries.sleep(configuration.lease / 4) } catch { return }
-            do {
-                try await renew()
-                try await saveIfDue()
-            } catch let error as RemoteError {
-                guard case .store = error else { throw error }
-            } catch is CancellationError {
-                return
-            } catch let error as ExtractError {
-                if error.kind != .unavailable { configuration.note(.saveFailed(RemoteError.store(error))) }
-                state.withLock { $0.silence = error.description }
-            }
-            if Task.isCancelled { return }
+            try await renewIfPossible()
+        }
+    }
+
+    private func keepSaving() async throws {
+        while true {
+            do { try await configuration.retries.sleep(configuration.lease / 4) } catch { return }
+            do { try await saveIfDue() } catch is CancellationError { return }
+        }
+    }
+
+    /// Renews the lock. That the store can't be asked is no error here; how long that may last, `watchLease` decides.
+    ///
+    /// - Throws: `RemoteError.lost`, and what is wrong with the state.
+    func renewIfPossible() async throws {
+        do { try await renew() } catch let error as ExtractError {
+            state.withLock { $0.silence = error.description }
+        } catch is CancellationError {
         }
     }
 
@@ -108,35 +115,42 @@ extension RemoteSpool {
     /// - Throws: `RemoteError`, `SpoolError`: the copy in the store is the one before, or this one if its answer was lost.
     @discardableResult
     package func save() async throws -> Bool {
-        let begun = ContinuousClock.now
         do {
-            let turn = try await share.lockSaving(holder: configuration.holder, sleep: configuration.retries.sleep)
-            defer {
-                withExtendedLifetime(turn) {}
-                state.withLock { $0.lastSave = .now }
-            }
-            guard try await store.hasUnsavedChanges() else { return false }
-            let current = try await states.load()
-            try note(current)
-            if try await isSavedAlready(current.state.copy), try await !store.hasUnsavedChanges() { return false }
-            let copy = try await upload()
-            CrashPoint.reached(.beforeSave)
-            _ = try await exchange(current) { $0.copy = copy.copy }
-            CrashPoint.reached(.afterSave)
-            try await store.noteSaved(copy.copy.id, copy.state)
-            CrashPoint.reached(.notedSave)
-            configuration.note(.saved(bytes: copy.copy.bytes))
-            state.withLock { state in
-                state.attempts = [:]
-                state.leftovers[copy.copy.id] = nil
-                if let old = current.state.copy { state.leftovers[old.id] = old.parts }
-                state.lastSaveTook = .now - begun
-            }
-            await removeLeftovers()
-            return true
+            return try await Renewal.beside(
+                every: configuration.lease / 4, sleep: configuration.retries.sleep,
+                renew: { try await self.renewIfPossible() }
+            ) { try await self.saveNow() }
         } catch let error as ExtractError {
             throw RemoteError.store(error)
         }
+    }
+
+    private func saveNow() async throws -> Bool {
+        let begun = ContinuousClock.now
+        let turn = try await share.lockSaving(holder: configuration.holder, sleep: configuration.retries.sleep)
+        defer {
+            withExtendedLifetime(turn) {}
+            state.withLock { $0.lastSave = .now }
+        }
+        guard try await store.hasUnsavedChanges() else { return false }
+        let current = try await states.load()
+        try note(current)
+        if try await isSavedAlready(current.state.copy), try await !store.hasUnsavedChanges() { return false }
+        let copy = try await upload()
+        CrashPoint.reached(.beforeSave)
+        _ = try await exchange(current) { $0.copy = copy.copy }
+        CrashPoint.reached(.afterSave)
+        try await store.noteSaved(copy.copy.id, copy.state)
+        CrashPoint.reached(.notedSave)
+        configuration.note(.saved(bytes: copy.copy.bytes))
+        state.withLock { state in
+            state.attempts = [:]
+            state.leftovers[copy.copy.id] = nil
+            if let old = current.state.copy { state.leftovers[old.id] = old.parts }
+            state.lastSaveTook = .now - begun
+        }
+        await removeLeftovers()
+        return true
     }
 
     /// A save whose answer was lost may have arrived.

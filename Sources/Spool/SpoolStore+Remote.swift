@@ -39,7 +39,16 @@ extension SpoolStore {
     }
 
     /// From now on changes are counted, and only rows that are in the current copy are handed out for sending.
-    package func sendOnlyWhatIsCopied() { isCopied.store(true, ordering: .relaxed) }
+    package func sendOnlyWhatIsCopied() {
+        isCopied.store(true, ordering: .relaxed)
+        countsChanges.store(true, ordering: .relaxed)
+    }
+
+    static func hasCopy(_ pool: DatabasePool, path: String) throws -> Bool {
+        do {
+            return try pool.read { try note(Note.copy, $0) != nil }
+        } catch { throw SpoolError.translating(error, path: path) }
+    }
 
     package func remoteMark() async throws -> RemoteMark {
         try await read { database in

@@ -15,8 +15,10 @@ package final class SpoolStore: Sendable {
     package let path: String
     let pool: DatabasePool
     let reserve: SpoolReserve
-    /// A copy of this spool is kept elsewhere: changes are counted, and rows that are not in the copy are not handed out for sending.
+    /// A copy of this spool is kept elsewhere: rows that are not in the copy are not handed out for sending.
     let isCopied = Atomic(false)
+    /// Changes are counted: a copy is kept, or was kept and may be again.
+    let countsChanges = Atomic(false)
 
     /// How long one process waits for another's transaction, in seconds. Transactions last milliseconds; minutes mean something is stuck.
     static let busyTimeout = 60.0
@@ -46,6 +48,7 @@ package final class SpoolStore: Sendable {
             pool = try Self.openPool(path)
         }
         if creating { _ = reserve.make() }
+        if try Self.hasCopy(pool, path: path) { countsChanges.store(true, ordering: .relaxed) }
     }
 
     /// Opens a spool that is there for reading alone, and changes nothing: no migration, no reserve, no checkpoint when it is closed. It waits for
@@ -160,7 +163,7 @@ package final class SpoolStore: Sendable {
                 pool.asyncWrite({ [self] database in
                     let changes = database.totalChangesCount
                     let value = try body(database)
-                    if isCopied.load(ordering: .relaxed), database.totalChangesCount != changes {
+                    if countsChanges.load(ordering: .relaxed), database.totalChangesCount != changes {
                         try Self.countChange(database)
                     }
                     try secureRoom(database)

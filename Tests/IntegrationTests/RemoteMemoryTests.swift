@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct RemoteMemoryTests {
-    /// A figure of debug builds; docs/performance.md has that of release builds.
+    /// For debug builds, which have some 40 MB of program in memory.
     private static let bound = 64 << 20
 
     @Test func `a large spool is saved and restored in flat memory`() async throws {

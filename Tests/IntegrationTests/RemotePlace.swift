@@ -98,6 +98,9 @@ final class RemotePipeline {
 
     func disk(_ name: String = "a") -> String { "\(folder)/\(name)/disk" }
 
+    /// The copy that is being saved or restored.
+    func copyOnTheWay(_ name: String = "a") -> String { disk(name) + "/spool.sqlite-remote-copy" }
+
     func loseDisk(_ name: String = "a") { try? FileManager.default.removeItem(atPath: disk(name)) }
 
     @discardableResult

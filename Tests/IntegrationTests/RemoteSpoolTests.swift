@@ -175,6 +175,49 @@ import Testing
         }
     }
 
+    @Test func `the lock is renewed while a copy is uploaded or downloaded for longer than the lease`() async throws {
+        for isRestore in [false, true] {
+            try await RemotePipeline.with { pipeline in
+                let google = try #require(pipeline.place.google)
+                try pipeline.write(10)
+                if isRestore {
+                    #expect(try await pipeline.machine().run("extract").code == 0)
+                    pipeline.loseDisk()
+                }
+                google.spoil { _, _, name in name.hasPrefix("etl/copy-") ? .slow(isRestore ? 4 : 8) : nil }
+                let slow = try pipeline.machine(lease: 4).start(["extract"])
+                // The file is there, the lease is over: only renewals keep the lock.
+                #expect(await eventually { FileManager.default.fileExists(atPath: pipeline.copyOnTheWay()) })
+                try await Task.sleep(for: .seconds(6))
+                let other = try await pipeline.machine("b").run("extract")
+                #expect(
+                    other.code == 75 && other.diagnostics.contains("works with the spool kept in"),
+                    "\(other.diagnostics)")
+                google.spoil(nil)
+                let ended = await slow.wait()
+                #expect(ended.code == 0, "\(isRestore) \(ended.diagnostics)")
+                try await pipeline.finish()
+            }
+        }
+    }
+
+    @Test func `what was changed while no copy was configured is saved when one is again`() async throws {
+        try await RemotePipeline.with { pipeline in
+            try pipeline.write(10)
+            #expect(try await pipeline.machine().run("extract").code == 0)
+            let path = pipeline.machine().folder + "/etl.yaml"
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            try text.replacing(", remote: \"\(pipeline.place.url)\"", with: "").write(
+                toFile: path, atomically: true, encoding: .utf8)
+            try pipeline.write(10)
+            #expect(try await pipeline.machine().run("extract").code == 0)
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let shipped = try await pipeline.machine().run("ship", "--settle", "0s")
+            #expect(shipped.code == 0, "\(shipped.diagnostics)")
+            try await pipeline.compare()
+        }
+    }
+
     @Test func `a machine that comes back after another restored its copy asks before it sends`() async throws {
         try await RemotePipeline.with { pipeline in
             try pipeline.write(30)

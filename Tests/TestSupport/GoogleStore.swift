@@ -13,6 +13,8 @@ package final class GoogleStore: Sendable {
         case cutBefore
         /// It was done, and nobody is told.
         case cutAfter
+        /// It is done after so many seconds.
+        case slow(Double)
     }
 
     private struct Object {
@@ -88,17 +90,19 @@ package final class GoogleStore: Sendable {
             return error(404, "The specified bucket does not exist.")
         }
         let name = isUpload ? query["name"] ?? "" : place.count > 5 ? PercentEncoding.decode(place[5]) : ""
-        return state.withLock { state in
+        let spoil = state.withLock { state in
             state.requests += 1
-            let spoil = state.spoil?(state.requests, request.method, name)
-            switch spoil {
-            case .refuse(let status): return error(status, "spoiled")
-            case .cutBefore: return .close
-            case .cutAfter, nil: break
-            }
-            let answer = act(request, isUpload, name, query, &state)
-            return spoil == nil ? answer : .close
+            return state.spoil?(state.requests, request.method, name)
         }
+        switch spoil {
+        case .refuse(let status): return error(status, "spoiled")
+        case .cutBefore: return .close
+        case .slow(let seconds): Thread.sleep(forTimeInterval: seconds)
+        case .cutAfter, nil: break
+        }
+        let answer = state.withLock { act(request, isUpload, name, query, &$0) }
+        if case .cutAfter = spoil { return .close }
+        return answer
     }
 
     private func act(
