@@ -23,7 +23,7 @@ enum FileWork {
 // Unchecked: one task at a time asks for parts; descriptor and context are owned, acquired in init and freed in deinit.
 final class CopyPacker: @unchecked Sendable {
     /// A part is what is uploaded in one request, and again when that fails.
-    static let partBytes = 4 << 20
+    static let partBytes = 2 << 20
     private static let chunkBytes = 256 << 10
 
     private let path: String

@@ -7,6 +7,9 @@ struct CopyTransfer: Sendable {
     let store: any WritableStore
     let retries: Retries
 
+    /// More than any version makes; a part is read into memory.
+    private static let maximumPartBytes: Int64 = 16 << 20
+
     /// A copy on its way, or downloaded; beside the spool, so that renaming is enough.
     static func file(beside spool: String) -> String { spool + "-remote-copy" }
 
@@ -62,7 +65,7 @@ struct CopyTransfer: Sendable {
 
     private func read(_ name: String) async throws -> [UInt8] {
         guard let found = try await store.find(name) else { throw CopyUnpacker.Damage(reason: "\(name) is missing") }
-        guard found.object.size <= Int64(CopyPacker.partBytes) else {
+        guard found.object.size <= Self.maximumPartBytes else {
             throw CopyUnpacker.Damage(reason: "\(name) has \(found.object.size) bytes")
         }
         do {
