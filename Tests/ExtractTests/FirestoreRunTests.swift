@@ -312,6 +312,26 @@ import Testing
             #expect(result.kind == .spoolFull)
         }
     }
+
+    @Test func `an account that may query but fetch no document by name reads a snapshot all the same`() async throws {
+        try await withDatabase { database, spool in
+            try await database.write((0..<20).map { .set("memos/m\($0)", ["n": .integer(1)]) })
+            let refused = Gathered<String>()
+            try await withLoopbackServer { request in
+                guard !request.path.hasSuffix(":batchGet") else {
+                    refused.add(request.path)
+                    return .json(403, #"[{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}]"#)
+                }
+                return HTTPProxy.forward(request, to: database.host)?.passed ?? .close
+            } _: { proxy in
+                let result = try await Extraction(database, spool, mode: .full).behind(proxy).complete()
+                #expect(result.counters.rowsSpooled == 20)
+                // One look by a query, and the documents.
+                #expect(result.counters.sourceReads == 21)
+            }
+            #expect(!refused.items.isEmpty)
+        }
+    }
 }
 
 extension SpoolStore {
