@@ -202,6 +202,7 @@ final class TableShipper {
         if !shared.control.follows, try await isDrained() {
             // Nothing is owed to the destination; at most a view is to be switched.
             try await keepViews()
+            try await keeper.rememberError(nil)
             return (.drained, routes.compactMap { summaries[$0.route.number] })
         }
         defer { shared.budget.setActive(holder, false) }

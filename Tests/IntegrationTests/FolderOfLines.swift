@@ -29,6 +29,18 @@ final class FolderOfLines {
         try text.write(toFile: folder + "/etl.yaml", atomically: true, encoding: .utf8)
     }
 
+    /// Lends a folder and a stand-in of its own to the body.
+    static func with(
+        destination: String, spool: String = "", _ body: (FolderOfLines) async throws -> Void
+    ) async throws {
+        let sandbox = try SandboxServer()
+        try sandbox.start()
+        defer { sandbox.stop() }
+        try await withTemporaryFolder { folder in
+            try await body(try FolderOfLines(folder, sandbox, destination: destination, spool: spool))
+        }
+    }
+
     var spoolPath: String { program.folder + "/spool.sqlite" }
 
     /// Writes a file of so many more lines.

@@ -7,12 +7,7 @@ import Testing
 /// What an operator decides about rows, with the real program: retry, discard, mend.
 @Suite struct OperatorTests {
     private func withLines(_ body: (FolderOfLines) async throws -> Void) async throws {
-        let sandbox = try SandboxServer()
-        try sandbox.start()
-        defer { sandbox.stop() }
-        try await withTemporaryFolder { folder in
-            try await body(try FolderOfLines(folder, sandbox, destination: "max_rows_per_request: 20"))
-        }
+        try await FolderOfLines.with(destination: "max_rows_per_request: 20", body)
     }
 
     private func rows(_ lines: FolderOfLines, _ arguments: String...) async throws -> [JSONValue] {

@@ -9,13 +9,7 @@ import Transport
 /// What `etlctl serve` says of a spool, with the real program over HTTP.
 @Suite struct ServeTests {
     private func withLines(spool: String = "", _ body: (FolderOfLines) async throws -> Void) async throws {
-        let sandbox = try SandboxServer()
-        try sandbox.start()
-        defer { sandbox.stop() }
-        try await withTemporaryFolder { folder in
-            try await body(
-                try FolderOfLines(folder, sandbox, destination: "max_rows_per_request: 10", spool: spool))
-        }
+        try await FolderOfLines.with(destination: "max_rows_per_request: 10", spool: spool, body)
     }
 
     /// That metrics say what `status` and `audit` do, of every stream and table.

@@ -7,12 +7,7 @@ import Testing
 /// What stays on record of a destination that refuses, and of requests that were answered.
 @Suite struct ShipStopTests {
     private func withLines(_ body: (FolderOfLines) async throws -> Void) async throws {
-        let sandbox = try SandboxServer()
-        try sandbox.start()
-        defer { sandbox.stop() }
-        try await withTemporaryFolder { folder in
-            try await body(try FolderOfLines(folder, sandbox, destination: "max_rows_per_request: 20"))
-        }
+        try await FolderOfLines.with(destination: "max_rows_per_request: 20", body)
     }
 
     private func status(_ lines: FolderOfLines) async throws -> JSONValue? {
@@ -32,6 +27,19 @@ import Testing
             #expect(message.contains(told.dropFirst(5).dropLast(5)), "\(told)")
             #expect(try await lines.program.run("status").output.contains("last error: "))
             lines.sandbox.state.clearFaults()
+            #expect(try await lines.program.run("ship", "--settle", "0s").code == 0)
+            #expect(try await status(lines)?["last_error"] == .null)
+        }
+    }
+
+    @Test func `status forgets why a table stopped once nothing is left to be sent`() async throws {
+        try await withLines { lines in
+            try lines.write(5)
+            #expect(try await lines.program.run("extract").code == 0)
+            try lines.sandbox.state.setFaults("status=403,reason=accessDenied,on=insertAll")
+            #expect(try await lines.program.run("ship", "--settle", "0s").code == 77)
+            #expect(try await status(lines)?["last_error"]?.stringValue != nil)
+            #expect(try await lines.program.run("discard", "--why", "test", "--state", "pending").code == 0)
             #expect(try await lines.program.run("ship", "--settle", "0s").code == 0)
             #expect(try await status(lines)?["last_error"] == .null)
         }

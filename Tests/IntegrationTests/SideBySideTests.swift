@@ -34,12 +34,7 @@ import Testing
     private func withLines(
         _ destination: String = "max_rows_per_request: 500", _ body: (FolderOfLines) async throws -> Void
     ) async throws {
-        let sandbox = try SandboxServer()
-        try sandbox.start()
-        defer { sandbox.stop() }
-        try await withTemporaryFolder { folder in
-            try await body(try FolderOfLines(folder, sandbox, destination: destination))
-        }
+        try await FolderOfLines.with(destination: destination, body)
     }
 
     @Test(arguments: [

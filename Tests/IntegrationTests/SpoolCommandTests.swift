@@ -10,12 +10,7 @@ import Testing
         _ destination: String = "max_rows_per_request: 100", spool: String = "",
         _ body: (FolderOfLines) async throws -> Void
     ) async throws {
-        let sandbox = try SandboxServer()
-        try sandbox.start()
-        defer { sandbox.stop() }
-        try await withTemporaryFolder { folder in
-            try await body(try FolderOfLines(folder, sandbox, destination: destination, spool: spool))
-        }
+        try await FolderOfLines.with(destination: destination, spool: spool, body)
     }
 
     private func size(_ path: String) throws -> Int {
