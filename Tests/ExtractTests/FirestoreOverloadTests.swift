@@ -31,6 +31,10 @@ import Testing
 
         var seen: Seen { state.withLock { $0 } }
 
+        private var isWaitedFor: Bool {
+            state.withLock { (lasts + 40..<lasts + 60).contains($0.answered) && $0.mostAfterwards < 4 }
+        }
+
         func answer(_ request: LoopbackServer.Request) -> LoopbackServer.Answer {
             let isRefused = state.withLock { seen in
                 guard seen.underWay < width || seen.answered >= lasts else {
@@ -47,6 +51,8 @@ import Testing
             }
             // A distant server's latency: without it no two requests are there at once, and the server would never be overloaded.
             usleep(8000)
+            // When all readers should be back, as long as it takes to see them together: a busy machine may bring one by one.
+            for _ in 0..<200 where isWaitedFor { usleep(5000) }
             defer {
                 state.withLock { seen in
                     seen.underWay -= 1

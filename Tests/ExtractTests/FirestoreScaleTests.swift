@@ -69,7 +69,7 @@ import Testing
                         commits.add()
                     }
                 }
-                #expect(await eventually(within: .seconds(60)) { commits.value >= 5 })
+                #expect(await eventually { commits.value >= 5 })
                 let before = commits.value
                 let stream = Extraction(database, spool, mode: .full).with { $0.parallel = 4 }.withOptions {
                     $0.documentsPerQuery = 25

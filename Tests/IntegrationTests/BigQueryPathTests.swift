@@ -142,7 +142,7 @@ import Transport
                 // The second page does not come as long as the first process lives.
                 try shop.sandbox.state.setFaults("status=503,on=getQueryResults")
                 let first = try pipeline.program.start(["extract"])
-                let hasRows = await eventually(within: .seconds(60)) {
+                let hasRows = await eventually {
                     (try? pipeline.spool("SELECT count(*) FROM spooled_rows")).map { $0 != "0\n" } ?? false
                 }
                 #expect(hasRows)

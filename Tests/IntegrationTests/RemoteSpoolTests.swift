@@ -112,7 +112,7 @@ import Testing
         try await RemotePipeline.with { pipeline in
             let google = try #require(pipeline.place.google)
             try pipeline.write(10)
-            let following = try pipeline.machine(lease: 2).start(["run", "--every", "200ms", "--settle", "0s"])
+            let following = try pipeline.machine(lease: 20).start(["run", "--every", "200ms", "--settle", "0s"])
             #expect(await eventually { (try? pipeline.sandbox.state.rowCount(of: "p.d.lines")) == 10 })
             // Between two writes of the program.
             google.replace("etl/etlctl-spool.json") { bytes in
@@ -134,7 +134,7 @@ import Testing
         try await RemotePipeline.with { pipeline in
             try pipeline.write(10)
             #expect(try await pipeline.machine().run("extract").code == 0)
-            let following = try pipeline.machine(lease: 2).start(["run", "--every", "1h", "--settle", "0s"])
+            let following = try pipeline.machine(lease: 8).start(["run", "--every", "1h", "--settle", "0s"])
             #expect(await eventually { (try? pipeline.sandbox.state.rowCount(of: "p.d.lines")) == 10 })
             // Asleep for longer than its lease; another machine goes on.
             following.send(SIGSTOP)
@@ -184,11 +184,11 @@ import Testing
                     #expect(try await pipeline.machine().run("extract").code == 0)
                     pipeline.loseDisk()
                 }
-                google.spoil { _, _, name in name.hasPrefix("etl/copy-") ? .slow(isRestore ? 4 : 8) : nil }
-                let slow = try pipeline.machine(lease: 4).start(["extract"])
+                google.spoil { _, _, name in name.hasPrefix("etl/copy-") ? .slow(isRestore ? 8 : 16) : nil }
+                let slow = try pipeline.machine(lease: 8).start(["extract"])
                 // The file is there, the lease is over: only renewals keep the lock.
                 #expect(await eventually { FileManager.default.fileExists(atPath: pipeline.copyOnTheWay()) })
-                try await Task.sleep(for: .seconds(6))
+                try await Task.sleep(for: .seconds(12))
                 let other = try await pipeline.machine("b").run("extract")
                 #expect(
                     other.code == 75 && other.diagnostics.contains("works with the spool kept in"),

@@ -144,7 +144,7 @@ import Transport
                 lines.spoolPath,
                 "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE routes SET spooled = spooled;")
             let asked = (0..<40).map { _ in Task { try? await service.ask("/metrics").status } }
-            #expect(await eventually(within: .seconds(60)) { service.process.diagnostics.contains("kept busy") })
+            #expect(await eventually { service.process.diagnostics.contains("kept busy") })
             service.process.send(SIGTERM)
             #expect(await eventually { !service.process.hasPending(SIGTERM) })
             service.process.send(SIGINT)

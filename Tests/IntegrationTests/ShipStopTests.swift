@@ -88,11 +88,11 @@ import Testing
             try lines.write(5)
             let running = try lines.program.start(["run", "--follow", "--settle", "0s"])
             #expect(
-                await eventually(within: .seconds(60)) { (try? lines.sandbox.state.rowCount(of: "p.d.lines")) == 5 })
+                await eventually { (try? lines.sandbox.state.rowCount(of: "p.d.lines")) == 5 })
             try lines.write(5)
             #expect(try await lines.program.run("extract").code == 0)
             #expect(
-                await eventually(within: .seconds(60)) { (try? lines.sandbox.state.rowCount(of: "p.d.lines")) == 10 })
+                await eventually { (try? lines.sandbox.state.rowCount(of: "p.d.lines")) == 10 })
             running.send(SIGTERM)
             #expect(await running.wait().code == 143)
         }

@@ -12,7 +12,7 @@ import Testing
         try await Pipeline.with(streams: Pipeline.memos) { pipeline in
             try await pipeline.seed(0..<20)
             let started = try pipeline.program.start(["run", "--every", "1h", "--json"])
-            let arrived = await eventually(within: .seconds(60)) {
+            let arrived = await eventually {
                 (try? pipeline.sandbox.state.rowCount(of: "p.d.memos")) == 20
             }
             started.send(signal)
@@ -37,7 +37,7 @@ import Testing
             let (real, other) = (pipeline.database.endpoint, silent.url)
             try pipeline.reconfigure("endpoint: \"\(real)\"}", "endpoint: \"\(other)\"}")
             let first = try pipeline.program.start(["extract"])
-            #expect(await eventually(within: .seconds(60)) { silent.startedRequests > 0 })
+            #expect(await eventually { silent.startedRequests > 0 })
             let second = try await pipeline.program.run("extract", "--json")
             #expect(second.code == 75)
             #expect(try second.json()["error"]?["code"] == "busy")
@@ -53,7 +53,7 @@ import Testing
         try await Pipeline.with(streams: Pipeline.memos) { pipeline in
             try await pipeline.seed(0..<20)
             let first = try pipeline.program.start(["run", "--every", "1h"])
-            let arrived = await eventually(within: .seconds(60)) {
+            let arrived = await eventually {
                 (try? pipeline.sandbox.state.rowCount(of: "p.d.memos")) == 20
             }
             #expect(arrived)

@@ -80,7 +80,7 @@ import Testing
             try lines.write(500)
             #expect(try await lines.program.run("extract").code == 0)
             let follower = try lines.program.start(command + ["--settle", "0s"])
-            let isRetired = await eventually(within: .seconds(60)) {
+            let isRetired = await eventually {
                 (try? lines.spool("SELECT count(*) FROM spooled_rows")) == "0\n"
             }
             follower.send(SIGTERM)

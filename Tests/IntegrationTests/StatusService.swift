@@ -31,7 +31,7 @@ struct StatusService {
     /// Returns when it listens.
     init(_ process: EtlctlProcess.Started) async throws {
         self.process = process
-        let isReady = await eventually(within: .seconds(60)) { process.output.hasSuffix("\n") }
+        let isReady = await eventually { process.output.hasSuffix("\n") }
         try #require(isReady, "\(process.diagnostics)")
         endpoint = try #require(JSONValue(parsing: Array(process.output.utf8))["endpoint"]?.stringValue)
     }

@@ -23,7 +23,7 @@ import Testing
             #expect(try await lines.program.run("extract").code == 0)
             try sandbox.state.setFaults("stall=1h,when=after,on=insertAll")
             let shipper = try lines.program.start(["ship", "--settle", "0s", "--json"])
-            #expect(await eventually(within: .seconds(60)) { (try? lines.arrived(rows).count) == Self.rows })
+            #expect(await eventually { (try? lines.arrived(rows).count) == Self.rows })
             try await body(lines, shipper)
             // Whatever the end was: BigQuery is asked, finds them, and nothing is sent again.
             sandbox.state.clearFaults()
@@ -51,7 +51,7 @@ import Testing
             let report = try outcome.json()
             #expect(report["status"] == "stopped")
             #expect(report["error"]?["code"] == "interrupted")
-            #expect(duration < .seconds(12), "five, and what a busy machine adds: \(duration)")
+            #expect(duration < .seconds(20), "five, and what a busy machine adds: \(duration)")
             #expect(try lines.states(5..<lines.count).values.allSatisfy { $0 == "in_doubt" })
         }
     }

@@ -44,7 +44,7 @@ struct DoubtTests {
             let shipper = bench.shipper(configuration)
             let run = Task { try await shipper.run() }
             // Both clocks run fast, but stand while a request is under way.
-            let isDone = try await eventually(within: .seconds(60)) {
+            let isDone = try await eventually {
                 let ledger = try await bench.ledger()
                 guard ledger.sending == 0, bench.sandbox.state.requestsInFlight == 0 else { return false }
                 for clock in [bench.clock, time] { clock.advance(by: .milliseconds(200)) }
@@ -100,7 +100,7 @@ struct DoubtTests {
             #expect(ledger.inDoubt + ledger.pending == 1000)
             // What has left may still be on its way into the table, of which the next shipper is to find it.
             #expect(
-                await eventually(within: .seconds(60)) {
+                await eventually {
                     let arrived = bench.sandbox.state.requests.count { $0.operation == .insertAll }
                     return arrived * 500 >= ledger.inDoubt && bench.sandbox.state.requestsInFlight == 0
                 })

@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// Waits until the condition holds, looking every millisecond.
+/// Waits until the condition holds, looking every millisecond. The bound is for what never comes: a busy machine may be slow.
 /// - Returns: false when it did not hold within the bound.
 package func eventually(
-    within bound: Duration = .seconds(10), _ condition: () async throws -> Bool
+    within bound: Duration = .seconds(60), _ condition: () async throws -> Bool
 ) async rethrows -> Bool {
     let end = ContinuousClock.now + bound
     while ContinuousClock.now < end {
@@ -15,11 +15,11 @@ package func eventually(
     return try await condition()
 }
 
-/// Does what may fail for a moment, again until it works, for five seconds; then records why it did not. Blocks, for closures that can't wait.
+/// Does what may fail for a moment, again until it works, for half a minute; then records why it did not. Blocks, for closures that can't wait.
 package func insist(_ body: () throws -> Void) {
-    for attempt in 1...50 {
+    for attempt in 1...300 {
         do { return try body() } catch {
-            if attempt == 50 { Issue.record(error) }
+            if attempt == 300 { Issue.record(error) }
             Thread.sleep(forTimeInterval: 0.1)
         }
     }

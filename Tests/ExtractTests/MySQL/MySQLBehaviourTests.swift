@@ -108,14 +108,14 @@ import Testing
             let running =
                 "SELECT count(*) FROM information_schema.processlist WHERE db = '\(database.name)' AND user = 'reader' AND command = 'Query'"
             let task = Task { await stream.run() }
-            let started = try await eventually(within: .seconds(20)) {
+            let started = try await eventually {
                 try database.run(running).trimmingCharacters(in: .whitespacesAndNewlines) == "1"
             }
             #expect(started)
             task.cancel()
             let result = await task.value
             #expect(result.status == .interrupted)
-            let ended = try await eventually(within: .seconds(10)) {
+            let ended = try await eventually {
                 try database.run(running).trimmingCharacters(in: .whitespacesAndNewlines) == "0"
             }
             #expect(ended)

@@ -40,21 +40,25 @@ import Testing
             #expect(result.duration < .seconds(20))
         }
         // On a thread of its own: it blocks.
-        let holder = Thread { _ = try? database.run("LOCK TABLES orders WRITE; SELECT sleep(4)") }
+        let holder = Thread { _ = try? database.run("LOCK TABLES orders WRITE; SELECT sleep(600)") }
         holder.start()
-        let locked = try await eventually {
-            try database.run(
-                "SELECT count(*) FROM information_schema.processlist WHERE db = '\(database.name)' AND info LIKE '%sleep(4)%' AND state = 'User sleep'"
-            ).hasPrefix("1")
-        }
-        #expect(locked)
+        let held =
+            "FROM information_schema.processlist WHERE db = '\(database.name)' AND info LIKE '%sleep(600)%' AND state = 'User sleep'"
+        let isLocked = try await eventually { try database.run("SELECT count(*) \(held)").hasPrefix("1") }
+        #expect(isLocked)
         try await withTemporarySpool { spool in
             let source = database.source { $0.lockTimeout = .seconds(1) }
             let stream = SQLExtraction(source, spool)
             let result = await stream.withOptions { $0.patience = .zero }.run()
             #expect(result.kind == .unavailable && message(result).contains("Lock wait timeout"))
-            let rows = try await stream.withOptions { $0.patience = .seconds(20) }.complete().counters.rowsSpooled
-            #expect(rows == 25)
+            // The lock goes before patience does.
+            async let patient = stream.withOptions { $0.patience = .seconds(600) }.complete().counters.rowsSpooled
+            let waiting =
+                "SELECT count(*) FROM information_schema.processlist WHERE db = '\(database.name)' AND state LIKE 'Waiting for table%'"
+            let isWaiting = try await eventually { try database.run(waiting).hasPrefix("1") }
+            #expect(isWaiting)
+            try database.run(try database.run("SELECT concat('KILL ', id) \(held)"))
+            #expect(try await patient == 25)
         }
     }
 

@@ -142,7 +142,7 @@ import Testing
             let running =
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sleeper' AND state = 'active'"
             let task = Task { await stream.run() }
-            let started = try await eventually(within: .seconds(20)) {
+            let started = try await eventually {
                 try database.run(running).trimmingCharacters(in: .whitespacesAndNewlines) == "1"
             }
             #expect(started)
@@ -150,7 +150,7 @@ import Testing
             let result = await task.value
             #expect(result.status == .interrupted)
             #expect(result.error is CancellationError)
-            let ended = try await eventually(within: .seconds(10)) {
+            let ended = try await eventually {
                 try database.run(running).trimmingCharacters(in: .whitespacesAndNewlines) == "0"
             }
             #expect(ended)

@@ -14,6 +14,8 @@ import Testing
         FROM generate_series(1, 30000) n;
         """
 
+    private static let conflicts = "SELECT sum(confl_snapshot) FROM pg_stat_database_conflicts"
+
     private func message(_ result: ExtractResult) -> String { SQLTrouble.message(result) }
 
     @Test(arguments: ReadMode.allCases)
@@ -49,12 +51,18 @@ import Testing
                 conflicts.add(progress.rowsRead)
                 _ = try? database.run("DELETE FROM other")
                 _ = try? database.run("VACUUM other")
-                // The replica comes to it; a query that waits for its client gives way when the client reads on.
-                Thread.sleep(forTimeInterval: 1)
+                // The replica has it and can't go on; a query that waits for its client gives way when the client reads on.
+                let end = (try? database.run("SELECT pg_current_wal_lsn()"))?.trimmingCharacters(in: .newlines) ?? ""
+                let isStuck = "SELECT pg_last_wal_receive_lsn() >= '\(end)' AND pg_last_wal_replay_lsn() < '\(end)'"
+                var times = 0
+                insist {
+                    times = try replica.run(isStuck).hasPrefix("t") ? times + 1 : 0
+                    guard try times >= 10 || replica.run(Self.conflicts) != "0\n" else { throw CancellationError() }
+                }
             }
             if let error = result.error { throw error }
             let hadConflict = try await eventually {
-                try replica.run("SELECT sum(confl_snapshot) FROM pg_stat_database_conflicts") != "0\n"
+                try replica.run(Self.conflicts) != "0\n"
             }
             #expect(hadConflict)
             #expect(result.warning("snapshot_lost") != nil)
@@ -73,23 +81,25 @@ import Testing
             #expect(result.duration < .seconds(20))
         }
         // On a thread of its own: it blocks.
-        let holder = Thread { _ = try? database.run("BEGIN; LOCK TABLE orders; SELECT pg_sleep(3); COMMIT") }
+        let holder = Thread { _ = try? database.run("BEGIN; LOCK TABLE orders; SELECT pg_sleep(600); COMMIT") }
         holder.start()
-        let locked = try await eventually {
-            try database.run(
-                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'orders'::regclass"
-            )
-            .hasPrefix("1")
-        }
-        #expect(locked)
+        let locks = "FROM pg_locks WHERE relation = 'orders'::regclass AND"
+        let held = "\(locks) mode = 'AccessExclusiveLock' AND granted"
+        let isLocked = try await eventually { try database.run("SELECT count(*) \(held)").hasPrefix("1") }
+        #expect(isLocked)
         try await withTemporarySpool { spool in
             let source = database.source { $0.lockTimeout = .milliseconds(100) }
             let stream = SQLExtraction(source, spool)
             let result = await stream.withOptions { $0.patience = .zero }.run()
             #expect(result.kind == .unavailable && message(result).contains("lock timeout"))
             // The lock goes before patience does.
-            let rows = try await stream.withOptions { $0.patience = .seconds(20) }.complete().counters.rowsSpooled
-            #expect(rows == 25)
+            async let patient = stream.withOptions { $0.patience = .seconds(600) }.complete().counters.rowsSpooled
+            let isWaiting = try await eventually {
+                try database.run("SELECT count(*) \(locks) NOT granted").hasPrefix("1")
+            }
+            #expect(isWaiting)
+            try database.run("SELECT pg_terminate_backend(pid) \(held)")
+            #expect(try await patient == 25)
         }
     }
 
