@@ -204,13 +204,13 @@ struct FaultTests {
             try await bench.spool(count: 100)
             try await bench.shipSettled()
             try await bench.spool(count: 100, from: 1000)
-            try bench.sandbox.state.setFaults("stall=1h,on=insertAll")
+            try bench.sandbox.state.setFaults("stall=1h,when=after,on=insertAll")
             var configuration = bench.configuration()
             configuration.grace = .milliseconds(50)
             let shipper = bench.shipper(configuration)
             let run = Task { try await shipper.run() }
-            #expect(
-                await eventually { bench.sandbox.state.requestsInFlight > 0 })
+            // That one, and not a look at the table before it.
+            #expect(try await eventually { try bench.ids().count == 200 })
             run.cancel()
             let summary = try await run.value
             #expect(summary.status == .stopped)
