@@ -51,6 +51,10 @@ struct ConversionTests {
         return column
     }
 
+    private static func nested(_ levels: Int) -> String {
+        String(repeating: "[", count: levels) + String(repeating: "]", count: levels)
+    }
+
     static let scalars: [Case] = [
         Case(.bool, "true", .bool, "true"), Case(.bool, "true", .string, #""true""#), Case(.bool, "true", .int64, nil),
         Case(.bool, "false", .json, #""false""#),
@@ -92,6 +96,21 @@ struct ConversionTests {
         Case(.string, #""-0""#, .numeric, nil), Case(.string, #""1.50""#, .numeric, nil),
         Case(.string, #""1e400""#, .json, nil), Case(.string, #""[1e400]""#, .json, nil),
         Case(.string, #""1e300""#, .json, #""1e300""#),
+        // What a JSON column would refuse or round, at any depth; what it keeps goes as it is.
+        Case(.json, #""{\"a\":[1e400]}""#, .json, nil), Case(.jsonText, #""[1e-400]""#, .json, nil),
+        Case(
+            .json, #""[18446744073709551615,-9223372036854775808]""#, .json,
+            #""[18446744073709551615,-9223372036854775808]""#),
+        Case(.json, #""[18446744073709551616]""#, .json, nil),
+        Case(.json, #""[18446744073709551617]""#, .json, nil),
+        Case(.json, #""[0.1234567890123456789]""#, .json, nil),
+        Case(
+            .json, #""[0.30000000000000004,1.50,4.9e-324,5E-324,1E+2,100000000000000000000.0]""#, .json,
+            #""[0.30000000000000004,1.50,4.9e-324,5E-324,1E+2,100000000000000000000.0]""#),
+        Case(.json, #""[0.30000000000000003]""#, .json, nil),
+        Case(.json, #""{\"\\\"1e400\":\"1e400\"}""#, .json, #""{\"\\\"1e400\":\"1e400\"}""#),
+        Case(.json, "\"" + nested(500) + "\"", .json, "\"" + nested(500) + "\""),
+        Case(.json, "\"" + nested(501) + "\"", .json, nil),
         Case(.string, #""2025-11-25""#, .date, #""2025-11-25""#), Case(.string, #""2025-02-29""#, .date, nil),
         Case(.string, #""14:57:57.425""#, .time, #""14:57:57.425""#), Case(.string, #""24:00:00""#, .time, nil),
         Case(.string, #""14:57:57.420""#, .time, nil),

@@ -174,6 +174,16 @@ struct PlannerTests {
         #expect(row["a"] == .null)
     }
 
+    @Test func `of a value that is rescued by the payload and by its column the payload's text stays`() throws {
+        let row = try encode(
+            #"{"_rescued":"{\"n\":\"9007199254740993.5\",\"o\":\"x\"}","n":9.007199254740994e+15}"#,
+            [
+                ShapeColumn(name: "_rescued", type: .string, role: .rescued), ShapeColumn(name: "n", type: .float64),
+            ], [ColumnSchema("n", .int64)])
+        #expect(row["n"] == .null)
+        #expect(row["_rescued"]?.stringValue == #"{"n":"9007199254740993.5","o":"x"}"#)
+    }
+
     @Test func `a payload that is not what its shape says is refused, never sent`() throws {
         var planner = TablePlanner(shapes: [shape([ShapeColumn(name: "a", type: .string)])])
         planner.existing = Self.metadata + [ColumnSchema("a", .int64)]

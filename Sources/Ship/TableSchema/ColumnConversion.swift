@@ -53,7 +53,7 @@ enum ColumnConversion {
             if type == .timestamp { return .always }
             return [.datetime, .string].contains(type) ? .sometimes : .never
         case .json:
-            return type == .json || type == .jsonText ? .always : .sometimes
+            return .sometimes
         case .record:
             return type == .json || type == .jsonText ? .sometimes : .never
         case .other:
@@ -223,7 +223,10 @@ enum ColumnConversion {
         case .text(let text):
             switch type {
             case .string:
-                guard ScalarText.isCompactJSON(text) else { return false }
+                guard ScalarText.isCompactJSON(text), JSONColumnFit.keeps(text) else { return false }
+                target.appendJSONString(text)
+            case .json, .jsonText:
+                guard JSONColumnFit.keeps(text) else { return false }
                 target.appendJSONString(text)
             case .float64:
                 // NaN and the infinities have no form in JSON.

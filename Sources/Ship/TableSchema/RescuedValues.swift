@@ -1,7 +1,8 @@
 internal import JSONBytes
 
 /// Gathers the values of one row that do not fit their columns and writes them as the `_rescued` column has them: a JSON object by column,
-/// keys sorted, values as they stood in the payload, together with what the payload itself had rescued.
+/// keys sorted, values as they stood in the payload, together with what the payload itself had rescued. Of a column of which both are there,
+/// the payload's own stays: it is the source's text, of which the column has what its type could hold.
 ///
 /// One owner, used again for every row.
 final class RescuedValues {
@@ -47,12 +48,18 @@ final class RescuedValues {
     /// Appends the object as a quoted JSON string.
     func write(to target: ByteBuffer) {
         entries.sort { left, right in
-            storage.bytes(left.name).lexicographicallyPrecedes(storage.bytes(right.name))
+            let (first, second) = (storage.bytes(left.name), storage.bytes(right.name))
+            // The payload's own stands before its fields and was added first.
+            return first.elementsEqual(second)
+                ? left.name.lowerBound < right.name.lowerBound : first.lexicographicallyPrecedes(second)
         }
         object.removeAll()
         object.append(UInt8(ascii: "{"))
         for (index, entry) in entries.enumerated() {
-            if index > 0 { object.append(UInt8(ascii: ",")) }
+            if index > 0 {
+                if storage.bytes(entries[index - 1].name).elementsEqual(storage.bytes(entry.name)) { continue }
+                object.append(UInt8(ascii: ","))
+            }
             object.append(UInt8(ascii: "\""))
             object.append(storage.bytes(entry.name))
             object.append("\":")

@@ -177,21 +177,12 @@ enum ScalarText {
         return abs(x) <= 180 && abs(y) <= 90
     }
 
-    /// JSON text in etlctl's form: no spaces, canonical escapes, no number beyond those of a JSON column.
+    /// JSON text in etlctl's form: no spaces, canonical escapes.
     static func isCompactJSON(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard let value = try? JSONValue(parsing: text), holdsNumbers(of: value) else { return false }
+        guard let value = try? JSONValue(parsing: text) else { return false }
         let buffer = ByteBuffer(capacity: text.count + 16)
         value.write(to: buffer)
         return buffer.bytes.elementsEqual(text)
-    }
-
-    private static func holdsNumbers(of value: JSONValue) -> Bool {
-        switch value {
-        case .number(let number): Double(number)?.isFinite ?? false
-        case .array(let items): items.allSatisfy(holdsNumbers)
-        case .object(let members): members.allSatisfy { holdsNumbers(of: $0.value) }
-        default: true
-        }
     }
 
     private static func digits(_ text: UnsafeRawBufferPointer, _ offset: Int, _ count: Int) -> Int64? {
