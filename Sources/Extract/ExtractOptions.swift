@@ -10,8 +10,9 @@ package struct ExtractOptions: Sendable {
     package var limit: Int?
     /// How long transient errors of the source, and a full spool, are borne; nil for ever.
     package var patience: Duration? = .seconds(60)
-    /// Wait for room in the spool without end: a shipper is at work beside.
-    package var waitsForRoom = false
+    /// A shipper is at work beside: room in the spool is waited for without end, unless it has stopped all tables that rows wait for. Which
+    /// these are (`project.dataset.table`) is what this tells.
+    package var stoppedTables: (@Sendable () -> Set<String>)?
     /// The longest first pause after a transient error; later ones double it.
     package var firstPause = Duration.milliseconds(500)
     package var allowsMassDelete = false

@@ -126,6 +126,9 @@ package struct Extractor: Sendable {
         do {
             let isComplete = try await readWithPatience(context, source)
             try await context.settleCommits()
+            if isComplete, context.stream.mode == .full, options.allowsMassDelete {
+                try await context.keepNote("empty_allowed", .string(context.run.id))
+            }
             status = isComplete ? .complete : .interrupted
             result.status = isComplete ? .complete : .interrupted
         } catch {

@@ -21,9 +21,9 @@ struct SpoolRoom {
         let start = clock.now
         while try await !store.makeRoom(maximumBytes: options.maximumSpoolBytes) {
             let ledgers = try await store.ledger()
-            let waiting = ledgers.reduce(0) { $0 + $1.pending + $1.sending + $1.inDoubt }
             let full = "the spool \(store.path) has reached spool.max_size (\(options.maximumSpoolBytes) bytes)"
-            guard waiting > 0 else {
+            // Delivered rows go too, though not before a look at their table has agreed.
+            guard ledgers.contains(where: { $0.undelivered > 0 || $0.delivered > 0 }) else {
                 let rejected = ledgers.reduce(0) { $0 + $1.rejected }
                 let discarded = ledgers.reduce(0) { $0 + $1.discarded }
                 throw ExtractError(
@@ -31,7 +31,9 @@ struct SpoolRoom {
                     "\(full) and holds no row that delivery could take away: \(rejected) rejected and \(discarded) discarded rows, and what the streams know of their sources",
                     hint: "raise spool.max_size, or see to the rejected rows (etlctl audit rows --state rejected)")
             }
-            if !options.waitsForRoom, let patience = options.patience, clock.now - start >= patience {
+            let patienceIsOver = options.patience.map { clock.now - start >= $0 } ?? false
+            if isOver(ledgers, patienceIsOver: patienceIsOver) {
+                let waiting = ledgers.reduce(0) { $0 + $1.undelivered }
                 throw ExtractError(
                     .noRoom, "\(full) with \(waiting) rows that are not delivered yet",
                     hint: "run etlctl ship to make room, or raise spool.max_size; then extract goes on where it stopped"
@@ -39,5 +41,13 @@ struct SpoolRoom {
             }
             try await clock.sleep(for: .milliseconds(200))
         }
+    }
+
+    /// Whether to wait no more.
+    private func isOver(_ ledgers: [LedgerEntry], patienceIsOver: Bool) -> Bool {
+        guard let stopped = options.stoppedTables?() else { return patienceIsOver }
+        let waiting = ledgers.filter { $0.undelivered > 0 }
+        if waiting.isEmpty { return patienceIsOver }
+        return waiting.allSatisfy { stopped.contains($0.route.table) }
     }
 }

@@ -33,7 +33,7 @@ package enum HTTPReply: Sendable {
     case raw([UInt8])
 }
 
-/// Status, header fields and body of a reply; the listener adds `Content-Length` and `Date`.
+/// Status, header fields and body of a reply; the listener adds `Content-Length`, and `Date` where there is none.
 package struct HTTPResponse: Sendable {
     package var status: Int
     package var headers: [(name: String, value: String)]

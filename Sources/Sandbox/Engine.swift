@@ -76,11 +76,19 @@ final class Engine: Sendable {
         let logged = entry
         state.withLock { $0.log.append(logged) }
         pause.wait(decision.delayAfter)
-        // api-performance page: only with both headers.
-        guard case .response(let response) = reply, request.headers["accept-encoding"]?.contains("gzip") ?? false,
-            entry.userAgent?.contains("gzip") ?? false
-        else { return reply }
-        return .response(response.gzipped)
+        switch reply {
+        case .response(let response):
+            let dated = response.dated(clock.now)
+            // api-performance page: only with both headers.
+            let isCompressed =
+                request.headers["accept-encoding"]?.contains("gzip") ?? false
+                && entry.userAgent?.contains("gzip") ?? false
+            return .response(isCompressed ? dated.gzipped : dated)
+        case .truncated(let response):
+            return .truncated(response.dated(clock.now))
+        case .cut, .reset, .raw:
+            return reply
+        }
     }
 
     var uploadLimit: Int? { state.withLock { $0.faults.uploadLimit } }

@@ -62,10 +62,13 @@ package struct DestinationAudit: Sendable {
         let info = try await client.table(table)
         let planner = try await TablePlanner(
             for: [route], deliveries: streams, existing: nil, evolves: false, spool)
+        let columns = Set((info?.columns ?? []).map { $0.name.lowercased() })
         var comparison = Comparison(
             table: table, exists: info != nil, location: info?.location ?? configuration.location,
-            extractedAt: planner.name(of: .extractedAt), insertID: planner.name(of: .insertID),
-            retired: try await spool.retiredDays(of: route), finding: Finding(route))
+            extractedAt: planner.expression(of: .extractedAt, among: columns),
+            insertID: planner.expression(of: .insertID, among: columns),
+            retired: try await spool.retiredDays(of: route), repeated: try await spool.repeatedDays(of: route),
+            finding: Finding(route))
         var after: RowID?
         var chunk = try await spool.standings(of: route, after: nil, limit: Self.rowsPerQuestion)
         while let last = chunk.last {
@@ -85,16 +88,18 @@ package struct DestinationAudit: Sendable {
         let table: TableReference
         let exists: Bool
         let location: String?
+        /// Of every row, in SQL: `TablePlanner.expression`.
         let extractedAt: String
         let insertID: String
         let retired: [Int: Int]
+        let repeated: [Int: Int]
         var finding: Finding
         /// Delivered rows still in the spool, and rows in BigQuery that are none of those, by days of which rows were retired.
         private var keptOnDay: [Int: Int] = [:]
 
         init(
             table: TableReference, exists: Bool, location: String?, extractedAt: String, insertID: String,
-            retired: [Int: Int], finding: Finding
+            retired: [Int: Int], repeated: [Int: Int], finding: Finding
         ) {
             self.table = table
             self.exists = exists
@@ -102,12 +107,8 @@ package struct DestinationAudit: Sendable {
             self.extractedAt = extractedAt
             self.insertID = insertID
             self.retired = retired
+            self.repeated = repeated
             self.finding = finding
-        }
-
-        private static func day(_ moment: Timestamp) -> Int {
-            let days = moment.microseconds / microsecondsPerDay
-            return Int(moment.microseconds < 0 ? days - 1 : days)
         }
 
         private static func start(ofDay day: Int) -> Timestamp {
@@ -126,15 +127,15 @@ package struct DestinationAudit: Sendable {
                 guard row.state == .delivered else { continue }
                 finding.delivered += 1
                 open[row.insertID] = row.row
-                let day = Self.day(row.extractedAt)
+                let day = row.extractedAt.day
                 if retired[day] != nil { keptOnDay[day, default: 0] += 1 }
             }
             if exists {
-                let from = isFirst ? Self.start(ofDay: Self.day(first.extractedAt)) : first.extractedAt
-                let to = end ?? Self.start(ofDay: Self.day(last.extractedAt) + 1)
+                let from = isFirst ? Self.start(ofDay: first.extractedAt.day) : first.extractedAt
+                let to = end ?? Self.start(ofDay: last.extractedAt.day + 1)
                 let sql =
-                    "SELECT `\(insertID)`, COUNT(*) FROM \(table.quoted) WHERE `\(extractedAt)` >= @from "
-                    + "AND `\(extractedAt)` < @to GROUP BY `\(insertID)`"
+                    "SELECT \(insertID), COUNT(*) FROM \(table.quoted) WHERE \(extractedAt) >= @from "
+                    + "AND \(extractedAt) < @to GROUP BY \(insertID)"
                 var found = finding
                 try await client.query(
                     sql, parameters: [.timestamp("from", from.description), .timestamp("to", to.description)],
@@ -170,8 +171,8 @@ package struct DestinationAudit: Sendable {
             }
             for (day, count) in retired.sorted(by: { $0.key < $1.key }) {
                 let sql =
-                    "SELECT COUNT(DISTINCT `\(insertID)`) FROM \(table.quoted) WHERE `\(extractedAt)` >= @from "
-                    + "AND `\(extractedAt)` < @to"
+                    "SELECT COUNT(DISTINCT \(insertID)) FROM \(table.quoted) WHERE \(extractedAt) >= @from "
+                    + "AND \(extractedAt) < @to"
                 var present = 0
                 try await client.query(
                     sql,
@@ -182,7 +183,8 @@ package struct DestinationAudit: Sendable {
                 ) { page in
                     if let text = page.rows.first?.first ?? nil { present = Int(text) ?? 0 }
                 }
-                let expected = count + (keptOnDay[day] ?? 0)
+                // One that was spooled again has the same insertId: it is there once, though it was counted twice.
+                let expected = count + (keptOnDay[day] ?? 0) - (repeated[day] ?? 0)
                 if present < expected { finding.daysShort[day] = expected - present }
             }
         }

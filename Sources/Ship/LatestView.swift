@@ -4,7 +4,7 @@ internal import Transport
 /// (contract section 5).
 struct LatestView: Sendable, Equatable {
     enum Content: Sendable, Equatable {
-        /// The newest row of each value of a column; `version` orders before the time of extraction.
+        /// The newest row of each value of a column, as the expressions below; `version` orders before the time of extraction.
         case newest(key: String, version: String?)
         /// The rows of one run, each once.
         case snapshot(run: String)
@@ -14,12 +14,15 @@ struct LatestView: Sendable, Equatable {
 
     var table: TableReference
     var content: Content
+    // Each of every row, in SQL: `TablePlanner.expression`.
     var extractedAt: String
     var runID: String
     var operation: String
     var insertID: String
     /// What changes with the table's columns: BigQuery fixes a view's columns when the view is written, so it is written anew with them.
     var schema: String
+    /// The table's, in lower case.
+    var columns: Set<String>
 
     var reference: TableReference {
         TableReference(project: table.project, dataset: table.dataset, table: table.table + Self.suffix)
@@ -39,20 +42,22 @@ struct LatestView: Sendable, Equatable {
         case .newest(let column, let version):
             // Rows of a table without a key have none in their column: each stands for itself.
             let isKeyed = version != nil || column == insertID
-            key = isKeyed ? "`\(column)`" : "COALESCE(`\(column)`, `\(insertID)`)"
-            order = ([version].compactMap { $0 } + [extractedAt]).map { "`\($0)` DESC" }
+            key = isKeyed ? column : "COALESCE(\(column), \(insertID))"
+            order = ([version].compactMap { $0 } + [extractedAt]).map { "\($0) DESC" }
             condition = ""
         case .snapshot(let run):
-            key = "`\(insertID)`"
-            order = ["`\(extractedAt)` DESC"]
-            condition = " WHERE `\(runID)` = '\(run.filter { $0 != "'" && $0 != "\\" })'"
+            key = insertID
+            order = ["\(extractedAt) DESC"]
+            condition = " WHERE \(runID) = '\(run.filter { $0 != "'" && $0 != "\\" })'"
         }
+        var rank = "etlctl_rank"
+        while columns.contains(rank) { rank += "_" }
         return """
-            SELECT * EXCEPT (etlctl_rank) FROM (
-              SELECT *, ROW_NUMBER() OVER (PARTITION BY \(key) ORDER BY \(order.joined(separator: ", "))) AS etlctl_rank
+            SELECT * EXCEPT (\(rank)) FROM (
+              SELECT *, ROW_NUMBER() OVER (PARTITION BY \(key) ORDER BY \(order.joined(separator: ", "))) AS \(rank)
               FROM \(table.quoted)\(condition)
             )
-            WHERE etlctl_rank = 1 AND `\(operation)` != 'delete'
+            WHERE \(rank) = 1 AND \(operation) != 'delete'
             """
     }
 

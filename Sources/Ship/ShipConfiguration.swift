@@ -1,4 +1,5 @@
 package import Spool
+internal import Synchronization
 
 /// What the shipper is told about the destination and about how to treat it. The command resolves it from configuration and flags.
 package struct ShipConfiguration: Sendable {
@@ -84,6 +85,20 @@ package struct ShipClock: Sendable {
     package init() {}
 
     private static let origin = ContinuousClock.now
+
+    /// The same clock, whose wall time never stands or goes back: what comes later has a later time, whatever is done to the machine's clock.
+    func rising() -> ShipClock {
+        let last = Mutex(Timestamp(microseconds: .min))
+        var clock = self
+        clock.now = { [now] in
+            let time = now()
+            return last.withLock { last in
+                last = max(time, Timestamp(microseconds: last.microseconds + 1))
+                return last
+            }
+        }
+        return clock
+    }
 }
 
 /// How every loopback endpoint is spelt in the spool: ports of emulators and test servers change, the data stays.

@@ -52,6 +52,18 @@ package struct StreamSummary: Sendable, Equatable {
         self.stream = stream
         self.table = table
     }
+
+    /// Adds what was done later in the same run; how it ended is the later one's.
+    mutating func goOn(with later: StreamSummary) {
+        delivered += later.delivered
+        rejected += later.rejected
+        requests += later.requests
+        retries += later.retries
+        rescued += later.rescued
+        bytes += later.bytes
+        seconds += later.seconds
+        stop = later.stop
+    }
 }
 
 /// Why a table, or everything, was stopped, with what a user can do about it.
@@ -88,4 +100,6 @@ package enum ShipEvent: Sendable {
     case warning(code: String, message: String, table: String?)
     /// Something done, such as a table created.
     case note(message: String, table: String?)
+    /// One request and what came of it.
+    case detail(message: String, table: String?)
 }

@@ -1,4 +1,5 @@
 package import Spool
+internal import Synchronization
 package import Transport
 
 /// Takes rows from the spool, inserts them into BigQuery and settles every one of them exactly once.
@@ -9,6 +10,7 @@ package final class Shipper: Sendable {
     private let configuration: ShipConfiguration
     private let shared: TableShipper.Shared
     private let control: ShipControl
+    private let stopped = Mutex<Set<String>>([])
 
     /// How long calls about tables and questions may go on after a stop: less than requests with rows, whose answers are worth more.
     private static let metadataGrace: Duration = .seconds(2)
@@ -20,6 +22,9 @@ package final class Shipper: Sendable {
         spool: SpoolStore, client: AuthorizedClient, configuration: ShipConfiguration, streams: [StreamDelivery],
         events: @escaping @Sendable (ShipEvent) -> Void = { _ in }
     ) {
+        var configuration = configuration
+        // Which rows were accepted before a look at their table, and which after, is told by their times.
+        configuration.clock = configuration.clock.rising()
         self.spool = spool
         self.configuration = configuration
         control = ShipControl(
@@ -37,6 +42,9 @@ package final class Shipper: Sendable {
                 maximumInFlight: configuration.maximumInFlight, maximumRequestBytes: configuration.maximumRequestBytes),
             control: control, report: events)
     }
+
+    /// Tables (`project.dataset.table`) that nothing is sent to any more, for they were refused or could not be reached for too long.
+    package var stoppedTables: Set<String> { stopped.withLock { $0 } }
 
     /// With `follow`: from now on the run ends when everything is delivered.
     package func endFollowing() { control.endFollowing() }
@@ -61,11 +69,16 @@ package final class Shipper: Sendable {
         let results = try await withThrowingTaskGroup(of: TableResult?.self) { group in
             var results: [TableResult] = []
             var working: Set<String> = []
+            var refused: [String: Refusal] = [:]
             var holders = 0
             var isPolling = false
             while true {
+                let now = configuration.clock.uptime()
+                for table in refused.keys where refused[table]?.isOver(at: now) ?? false { working.remove(table) }
                 for (table, routes) in try await tables() where !working.contains(table) {
                     working.insert(table)
+                    refused[table]?.due = nil
+                    _ = stopped.withLock { $0.remove(table) }
                     holders += 1
                     let holder = holders
                     group.addTask { [shared] in
@@ -89,7 +102,27 @@ package final class Shipper: Sendable {
                     }
                 }
                 guard let finished = try await group.next() else { break }
-                if let finished { results.append(finished) } else { isPolling = false }
+                guard let finished else {
+                    isPolling = false
+                    continue
+                }
+                if let index = results.firstIndex(where: { $0.table == finished.table }) {
+                    results[index].goOn(with: finished)
+                } else {
+                    results.append(finished)
+                }
+                switch finished.ending {
+                case .refused, .offline: _ = stopped.withLock { $0.insert(finished.table) }
+                case .drained, .settling, .stopped: break
+                }
+                guard control.follows, !control.isStopping, case .refused(let stop) = finished.ending else { continue }
+                let pause = refused[finished.table, default: Refusal()].begin(at: configuration.clock.uptime())
+                shared.report(
+                    .warning(
+                        code: "table_refused",
+                        message:
+                            "\(stop). Its rows stay in the spool; it is tried again in \(pause.components.seconds) s",
+                        table: finished.table))
             }
             return results
         }
@@ -97,8 +130,38 @@ package final class Shipper: Sendable {
     }
 
     private struct TableResult: Sendable {
+        var table: String
         var ending: TableShipper.Ending
         var summaries: [StreamSummary]
+
+        /// Once more the same table: how it ended now, with what both did.
+        mutating func goOn(with later: TableResult) {
+            ending = later.ending
+            for summary in later.summaries {
+                if let index = summaries.firstIndex(where: { $0.stream == summary.stream }) {
+                    summaries[index].goOn(with: summary)
+                } else {
+                    summaries.append(summary)
+                }
+            }
+        }
+    }
+
+    /// A table that is refused while the shipper follows. Whoever may mend that, a permission for instance, need not start anything anew.
+    private struct Refusal {
+        /// How long until the next attempt: doubling, from a minute to ten.
+        private var pause: Duration = .seconds(60)
+        /// Nil: under way.
+        var due: Duration?
+
+        /// - Returns: how long it is left alone.
+        mutating func begin(at now: Duration) -> Duration {
+            defer { pause = min(pause * 2, .seconds(600)) }
+            due = now + pause
+            return pause
+        }
+
+        func isOver(at now: Duration) -> Bool { due.map { now >= $0 } ?? false }
     }
 
     private static func ship(
@@ -106,7 +169,7 @@ package final class Shipper: Sendable {
     ) async throws -> TableResult {
         guard let reference = TableReference(table) else {
             let stop = ShipStop(.configuration, "\(table) is no name of a table: project.dataset.table is needed")
-            return TableResult(ending: .refused(stop), summaries: [])
+            return TableResult(table: table, ending: .refused(stop), summaries: [])
         }
         let shipper = TableShipper(shared: shared, table: reference, holder: holder, routes: routes)
         var (ending, summaries) = try await shipper.run()
@@ -116,7 +179,7 @@ package final class Shipper: Sendable {
         case .drained, .settling, .stopped:
             break
         }
-        return TableResult(ending: ending, summaries: summaries)
+        return TableResult(table: table, ending: ending, summaries: summaries)
     }
 
     // MARK: What is to be shipped

@@ -26,6 +26,8 @@ final class TableKeeper {
     private(set) var info: TableInfo?
     /// By `ShipClock.uptime`; nil: it is not settling.
     private(set) var settlesUntil: Duration?
+    /// How much of an earlier process's settling is left is told by the first answer, for its moment is one of BigQuery's clock.
+    private var mustJudgeSettling = false
     /// Grows with every change that was found or made: what was asked before may not hold after.
     private(set) var epoch = 0
 
@@ -51,30 +53,36 @@ final class TableKeeper {
         record =
             try await spool.tableRecord(table.description, endpoint: endpoint).flatMap(TableRecord.init)
             ?? TableRecord()
-        let now = clock.now()
-        if record.hasIntent {
-            // Sent, or not, when the process was killed: it settles from this start.
+        mustJudgeSettling = record.hasIntent || record.changedAt != nil
+        if mustJudgeSettling { settleInMemory() }
+    }
+
+    /// At the first answer: what an earlier process changed has settled, or has so long to go.
+    private func judgeSettling(at now: Timestamp) async throws {
+        guard mustJudgeSettling else { return }
+        mustJudgeSettling = false
+        if record.hasIntent || record.changedAt.map({ $0 > now }) ?? false {
+            // Sent, or not, when the process was killed: it settles from this start. And a moment yet to come was read from a wrong clock.
             record.hasIntent = false
             record.changedAt = now
             try await save()
-        } else if let changed = record.changedAt, changed > now {
-            // The clock was stepped back since; it must not settle for ever.
-            record.changedAt = now
-            try await save()
         }
-        guard let changed = record.changedAt else { return }
-        let left = configuration.settle - now.since(changed)
-        if left > .zero { settlesUntil = clock.uptime() + left }
+        let left = configuration.settle - now.since(record.changedAt ?? now)
+        settlesUntil = left > .zero ? clock.uptime() + left : nil
     }
 
     private func save() async throws {
         try await spool.setTableRecord(record.text, for: table.description, endpoint: endpoint)
     }
 
+    /// By BigQuery's clock where it tells, so that a local one that is wrong, or is set right, does no harm.
+    private var moment: Timestamp { info?.answeredAt ?? clock.now() }
+
     /// The table appeared or changed just now.
     private func beginSettling() {
         epoch += 1
-        record.changedAt = clock.now()
+        record.changedAt = moment
+        mustJudgeSettling = false
         if configuration.settle > .zero { settlesUntil = clock.uptime() + configuration.settle }
     }
 
@@ -92,9 +100,11 @@ final class TableKeeper {
         try await save()
     }
 
-    func rememberView(_ query: String?) async throws {
-        guard record.viewQuery != query else { return }
-        record.viewQuery = query
+    /// Written, or found as it is to be.
+    func remember(_ view: LatestView) async throws {
+        guard record.viewQuery != view.query else { return }
+        record.viewQuery = view.query
+        if case .snapshot(let run) = view.content { record.shownRun = run }
         try await save()
     }
 
@@ -105,6 +115,7 @@ final class TableKeeper {
         let asked = clock.now()
         let found = try await client.table(table)
         info = found
+        try await judgeSettling(at: moment)
         guard let found else {
             guard record.creationTime != nil else { return .missing(since: nil) }
             settleInMemory()
@@ -120,7 +131,7 @@ final class TableKeeper {
             record.creationTime = found.creationTime
             record.schema = found.schemaSignature
             record.agreedAt = asked
-            if isYoung(found, at: asked) { beginSettling() }
+            if isYoung(found, at: moment) { beginSettling() }
             try await save()
             try await spool.noteAgreement(with: table.description, endpoint: endpoint, at: asked)
             return .agreed
@@ -168,7 +179,7 @@ final class TableKeeper {
         record.schema = info?.schemaSignature
         record.agreedAt = info == nil ? nil : clock.now()
         if case .changed(let what, _) = look {
-            record.changedAt = clock.now()
+            record.changedAt = moment
             report(
                 .warning(
                     code: "table_changed",
@@ -177,7 +188,7 @@ final class TableKeeper {
                         + "; rows delivered before can be sent again with etlctl retry --delivered-before",
                     table: table.description))
         } else if since != nil {
-            record.changedAt = clock.now()
+            record.changedAt = moment
             report(
                 .warning(
                     code: "table_deleted",

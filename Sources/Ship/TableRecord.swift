@@ -15,6 +15,8 @@ struct TableRecord: Sendable, Equatable {
     var hasIntent = false
     /// The latest view as we last wrote it.
     var viewQuery: String?
+    /// The run whose snapshot it shows.
+    var shownRun: String?
     /// Why the last shipper stopped, until rows are delivered again. For people: nothing is decided by it.
     var lastError: String?
 
@@ -30,6 +32,7 @@ struct TableRecord: Sendable, Equatable {
         changedAt = time("changed_at")
         hasIntent = json["intent"]?.boolValue ?? false
         viewQuery = json["view"]?.stringValue
+        shownRun = json["shown_run"]?.stringValue
         lastError = json["error"]?.stringValue
     }
 
@@ -44,6 +47,7 @@ struct TableRecord: Sendable, Equatable {
         add("changed_at", (changedAt?.microseconds).map { .number(String($0)) })
         if hasIntent { add("intent", true) }
         add("view", viewQuery.map(JSONValue.string))
+        add("shown_run", shownRun.map(JSONValue.string))
         add("error", lastError.map(JSONValue.string))
         return JSONValue.object(members).text
     }

@@ -35,7 +35,7 @@ extension TableShipper {
         askedInRound?.formUnion(requests.map(\.id))
         let verification = Verification(
             table: table, location: keeper.info?.location ?? configuration.location,
-            extractedAt: plan.name(of: .extractedAt), insertID: plan.name(of: .insertID))
+            extractedAt: plan.expression(of: .extractedAt), insertID: plan.expression(of: .insertID))
         isAsking = true
         let (spool, client, uptime, epoch) = (shared.spool, shared.client, clock.uptime, keeper.epoch)
         group.addTask {
@@ -117,19 +117,31 @@ extension TableShipper {
                 hasFreshDoubt = true
                 return
             }
-            for finding in findings { settle(finding, askedAt: moment) }
+            for finding in findings {
+                shared.report(
+                    .detail(
+                        message: "asked about request \(finding.request.id.rawValue): \(finding.found.count) of "
+                            + "\(finding.found.count + finding.missing.count) rows are there",
+                        table: table.description))
+                settle(finding, askedAt: moment)
+            }
         }
     }
 
     private func questionFailed(_ error: BigQueryError) {
         switch error.kind {
-        case .denied:
+        case .denied where error.isMissingPermission:
             canAsk = false
             shared.report(
                 .warning(
                     code: "verify_denied",
                     message: "BigQuery does not let us ask which rows arrived (\(error.message)); grant "
                         + "roles/bigquery.jobUser on the project, or set verify: never", table: table.description))
+            return
+        case .denied where error.status != 403 || error.reason != nil:
+            // Not about asking: the credentials, or the project, are refused. The rows stay in doubt.
+            ending = .refused(
+                ShipStop(.denied, error.message, hint: "check destination.credentials and run etlctl check"))
             return
         case .notFound:
             needsLook = true

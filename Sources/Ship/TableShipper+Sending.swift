@@ -135,6 +135,7 @@ extension TableShipper {
             decision.needsScan = true
         }
         tally(verdict, outgoing, &decision)
+        tell(decision, answer)
         follow(verdict, outgoing)
         if verdict.isProgress {
             recover()
@@ -145,6 +146,18 @@ extension TableShipper {
         }
         plan(after: verdict, answer, &decision)
         unsettled.append(decision)
+    }
+
+    private func tell(_ decision: Decision, _ answer: Answer) {
+        let packed = answer.outgoing.packed
+        let outcome = decision.settlement.httpStatus.map { "HTTP \($0)" } ?? "no answer"
+        let milliseconds = Int((answer.endedAt - answer.startedAt).inSeconds * 1000)
+        var text =
+            "request \(answer.outgoing.id.rawValue), attempt \(answer.outgoing.attempt + 1): \(packed.rows.count) rows, \(packed.bytes) bytes, "
+            + "\(outcome) after \(milliseconds) ms: \(decision.delivered) delivered, \(decision.rejected) rejected, "
+            + "\(decision.inDoubt) in doubt"
+        if let error = decision.settlement.error { text += "; \(error)" }
+        shared.report(.detail(message: text, table: table.description))
     }
 
     private func tally(_ verdict: Verdict, _ outgoing: Outgoing, _ decision: inout Decision) {
@@ -195,7 +208,12 @@ extension TableShipper {
     /// When what was not settled for good is tried again.
     private func plan(after verdict: Verdict, _ answer: Answer, _ decision: inout Decision) {
         let outgoing = answer.outgoing
-        let attempt = outgoing.attempt + 1
+        let place = routes.firstIndex { $0.route.number == outgoing.route }
+        // A list of single rows is made anew for each attempt: how often is known of its rows.
+        let earlier = place.flatMap { place in
+            outgoing.packed.rows.lazy.compactMap { self.routes[place].attempts[$0] }.max()
+        }
+        let attempt = max(outgoing.attempt, outgoing.isRange ? 0 : earlier ?? 0) + 1
         var retryAfter: Duration?
         var delay: Duration?
         switch verdict.advice {
@@ -229,7 +247,7 @@ extension TableShipper {
                 bytes: isSplit ? outgoing.packed.bytes / 2 : outgoing.packed.bytes, attempt: attempt, due: due,
                 doubt: doubt, window: outgoing.window ?? unknownFrom, isFixed: retryAfter != nil)
         }
-        guard let index = routes.firstIndex(where: { $0.route.number == outgoing.route }) else { return }
+        guard let index = place else { return }
         if verdict.rest == .pending, !staysRequest, isWhole {
             // A list that is pending again dissolves into single rows.
             let named = Set(verdict.exceptions.map(\.row))
@@ -243,10 +261,10 @@ extension TableShipper {
                 decision.raisesDoubt = .unknown
                 continue
             }
-            let attempt = (routes[index].attempts[exception.row] ?? 0) + (counts ? 1 : 0)
             // `stopped` is no attempt: at once, unless nothing but that was answered.
             let isImmediate = !counts && verdict.isProgress
-            let delay = isImmediate ? .zero : configuration.retry.delay(attempt: max(attempt, 1))
+            let attempt = (routes[index].attempts[exception.row] ?? 0) + (isImmediate ? 0 : 1)
+            let delay = isImmediate ? .zero : configuration.retry.delay(attempt: attempt)
             decision.held.append((exception.row, now + delay, attempt))
         }
         if !outgoing.isRange {

@@ -70,12 +70,12 @@ extension TableShipper {
     private func probe(_ plan: TablePlan) async throws {
         let verification = Verification(
             table: table, location: keeper.info?.location ?? configuration.location,
-            extractedAt: plan.name(of: .extractedAt), insertID: plan.name(of: .insertID))
+            extractedAt: plan.expression(of: .extractedAt), insertID: plan.expression(of: .insertID))
         do throws(BigQueryError) {
             try await verification.probe(shared.client)
             canAsk = true
         } catch {
-            guard error.kind == .denied else { throw error }
+            guard error.isMissingPermission else { throw error }
             canAsk = false
             shared.report(
                 .warning(

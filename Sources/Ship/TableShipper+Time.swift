@@ -47,6 +47,26 @@ extension TableShipper {
         }
     }
 
+    /// Says that nothing goes on to who reads the log: after ten seconds, then every ten minutes.
+    func reportFailing() {
+        guard let (since, reason) = failingSince.values.min(by: { $0.0 < $1.0 }) else {
+            guard failingReportDue != nil else { return }
+            failingReportDue = nil
+            shared.report(.note(message: "goes on again", table: table.description))
+            return
+        }
+        // That a settling table is not known yet everywhere is no news.
+        if keeper.isSettling, failsForMetadata { return }
+        let now = now
+        guard now >= failingReportDue ?? (since + .seconds(10)) else { return }
+        failingReportDue = now + .seconds(600)
+        shared.report(
+            .warning(
+                code: "destination_failing",
+                message: "nothing but failures for \((now - since).components.seconds) s, the last: \(reason). "
+                    + "Every row is safe in the spool; it is tried again", table: table.description))
+    }
+
     func giveUpIfOutOfPatience() {
         guard let patience = configuration.patience, !shared.control.follows else { return }
         let isIdle = isQuiet && routes.allSatisfy { $0.freshIsUsedUp && $0.leftOverIsUsedUp } && waiting.isEmpty

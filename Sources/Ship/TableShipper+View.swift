@@ -18,7 +18,7 @@ extension TableShipper {
                     code: "view_failed", message: "the view \(view.reference) was not written: \(error.message)",
                     table: table.description))
         }
-        try await keeper.rememberView(view.query)
+        try await keeper.remember(view)
         shared.report(.note(message: "wrote view \(view.reference)", table: table.description))
     }
 
@@ -35,6 +35,8 @@ extension TableShipper {
         } catch is ShipStop {
             return nil
         }
+        let columns = ColumnSchema.names(inSignature: schema)
+        func expression(_ column: MetadataColumn) -> String { planner.expression(of: column, among: columns) }
         let content: LatestView.Content
         if delivery.isSnapshot {
             if let held = try await shared.spool.snapshotHeldUp(route), held.rejected > 0 {
@@ -43,20 +45,24 @@ extension TableShipper {
                     "the snapshot of run \(held.runID) is not shown: \(held.rejected) of its rows were rejected; see etlctl "
                         + "audit rows --state rejected, then etlctl retry or discard them")
             }
-            guard
-                let snapshot = try await shared.spool.snapshotToShow(
-                    route, allowingEmpty: configuration.allowEmptySnapshot)
-            else { return nil }
+            let snapshot = try await shared.spool.snapshotToShow(
+                route, allowingEmpty: configuration.allowEmptySnapshot, shown: keeper.record.shownRun)
+            if let newest = try await shared.spool.snapshotToShow(route), newest.runID != snapshot?.runID {
+                warnOnce(
+                    "snapshot_empty",
+                    "the snapshot of run \(newest.runID) has no row and is not shown; etlctl ship --allow-mass-delete shows it"
+                )
+            }
+            guard let snapshot else { return nil }
             content = .snapshot(run: snapshot.runID)
         } else if delivery.isFirestore {
-            content = .newest(key: planner.name(of: .path), version: planner.name(of: .updatedAt))
+            content = .newest(key: expression(.path), version: expression(.updatedAt))
         } else {
-            content = .newest(key: planner.name(of: delivery.hasKey ? .id : .insertID), version: nil)
+            content = .newest(key: expression(delivery.hasKey ? .id : .insertID), version: nil)
         }
         return LatestView(
-            table: table, content: content, extractedAt: planner.name(of: .extractedAt),
-            runID: planner.name(of: .runID), operation: planner.name(of: .operation),
-            insertID: planner.name(of: .insertID), schema: schema)
+            table: table, content: content, extractedAt: expression(.extractedAt), runID: expression(.runID),
+            operation: expression(.operation), insertID: expression(.insertID), schema: schema, columns: columns)
     }
 
     /// - Returns: false if somebody's own view, or a table, stands in its place.

@@ -144,6 +144,8 @@ final class TableShipper {
     // Failing.
     enum Concern: Hashable { case insert, metadata, question }
     var failingSince: [Concern: (Duration, String)] = [:]
+    /// When who reads the log is told again that nothing goes on; nil: nothing was said yet.
+    var failingReportDue: Duration?
     var failures = 0
     /// The last failure was insertAll not knowing a table or a column that is there.
     var failsForMetadata = false
@@ -243,7 +245,10 @@ final class TableShipper {
         if wasFollowing, !follows { lookForRows() }
         wasFollowing = follows
         if ending == nil { try await keepTable() }
-        if ending == nil { giveUpIfOutOfPatience() }
+        if ending == nil {
+            reportFailing()
+            giveUpIfOutOfPatience()
+        }
         if ending != nil {
             returnReady()
             judgePostponed()

@@ -54,8 +54,10 @@ struct Verdict: Sendable, Equatable {
     /// A connection cut with so much of a body still to send is a server's or a proxy's way to say 413. Less is no sign: what libcurl counts as
     /// sent lags behind by its buffer.
     static let cutShort = 128 << 10
-    /// So many cut connections in a row are one too, whatever was counted.
+    /// So many cut connections in a row are one too, whatever was counted, but not for bodies that no server finds too large: a link that is
+    /// down must not break requests down into single rows.
     static let cutsThatMeanTooLarge = 3
+    static let neverTooLarge = 64 << 10
 
     init(rest: Settlement.Rest, advice: Advice, counts: Bool = true, httpStatus: Int? = nil, error: String? = nil) {
         self.rest = rest
@@ -186,7 +188,8 @@ struct Verdict: Sendable, Equatable {
             let wasCutShort =
                 error.bodyBytesSent > 1 && error.bodyBytesSent + Int64(Self.cutShort) <= Int64(attempt.bytes)
             if error.kind == .connectionLost, attempt.rows.count > 1,
-                wasCutShort || attempt.failures + 1 >= Self.cutsThatMeanTooLarge
+                wasCutShort
+                    || attempt.failures + 1 >= Self.cutsThatMeanTooLarge && attempt.bytes > Self.neverTooLarge
             {
                 advice = .split
             }

@@ -14,6 +14,7 @@ struct Verification: Sendable {
 
     var table: TableReference
     var location: String?
+    /// Of every row, in SQL: `TablePlan.expression`.
     var extractedAt: String
     var insertID: String
 
@@ -25,8 +26,8 @@ struct Verification: Sendable {
     }
 
     private var sql: String {
-        "SELECT `\(insertID)` FROM \(table.quoted) WHERE `\(extractedAt)` BETWEEN @from AND @to "
-            + "AND `\(insertID)` IN UNNEST(@ids)"
+        "SELECT \(insertID) FROM \(table.quoted) WHERE \(extractedAt) BETWEEN @from AND @to "
+            + "AND \(insertID) IN UNNEST(@ids)"
     }
 
     /// - Throws: `BigQueryError`; then nothing is known. `SpoolError`.

@@ -111,4 +111,25 @@ extension SpoolStore {
             return Dictionary(uniqueKeysWithValues: rows.map { ($0["day"] as Int, $0["rows"] as Int) })
         }
     }
+
+    /// How many rows at the most, by day of extraction, were spooled a second time after retention had removed the first: those of runs that
+    /// started further back than the spool's memory reached.
+    package func repeatedDays(of route: Route) async throws -> [Int: Int] {
+        try await read { database in
+            let runs = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT rows_spooled, started_at, coalesce(finished_at, started_at) AS finished_at FROM run_log
+                    WHERE route = ? AND warnings LIKE '%"retired_rows"%'
+                    """, arguments: [route.number])
+            var days: [Int: Int] = [:]
+            for run in runs {
+                let (first, last) = (
+                    Timestamp(microseconds: run["started_at"]), Timestamp(microseconds: run["finished_at"])
+                )
+                for day in first.day...max(first.day, last.day) { days[day, default: 0] += run["rows_spooled"] as Int }
+            }
+            return days
+        }
+    }
 }

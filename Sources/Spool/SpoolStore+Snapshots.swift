@@ -19,10 +19,18 @@ package struct HeldSnapshot: Sendable, Equatable {
 extension SpoolStore {
     /// The newest complete run of a route whose every row is delivered, discarded or a `bad_line`; nil if there is none. O(requests).
     ///
-    /// - Parameter allowingEmpty: false steps over runs without a single row.
-    package func snapshotToShow(_ route: Route, allowingEmpty: Bool = true) async throws -> Snapshot? {
+    /// - Parameters:
+    ///   - allowingEmpty: false steps over runs without a single row, but for one that was extracted with leave to be empty.
+    ///   - shown: the run that is shown already: nothing older than it is.
+    package func snapshotToShow(
+        _ route: Route, allowingEmpty: Bool = true, shown: String? = nil
+    ) async throws -> Snapshot? {
         try await read { database in
-            for run in try Self.completeRuns(of: route, database) where allowingEmpty || run.rows > 0 {
+            let allowed = try String.fetchOne(
+                database, sql: "SELECT json_extract(notes, '$.empty_allowed') FROM stream_defs WHERE stream_no = ?",
+                arguments: [route.streamNumber])
+            for run in try Self.completeRuns(of: route, database)
+            where allowingEmpty || run.rows > 0 || run.id == allowed || run.id == shown {
                 let open = try Self.openRows(of: run, route: route.number, database)
                 if open.rejected == 0, !open.isUnderWay { return Snapshot(runID: run.id, rows: run.rows) }
             }

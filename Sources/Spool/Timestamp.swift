@@ -33,6 +33,12 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
         return .microseconds(difference.overflow ? (microseconds < 0 ? .min : .max) : difference.partialValue)
     }
 
+    /// The day in UTC, counted from 1970-01-01.
+    package var day: Int {
+        let length: Int64 = 86_400_000_000
+        return Int(microseconds / length - (microseconds % length < 0 ? 1 : 0))
+    }
+
     /// 0001-01-01T00:00:00Z, the least that BigQuery and Firestore know.
     package static let minimum = Timestamp(microseconds: -62_135_596_800_000_000)
     /// 9999-12-31T23:59:59.999999Z, the greatest.

@@ -59,6 +59,30 @@ struct DestinationTests {
         }
     }
 
+    @Test func `rows that were spooled again after retention had removed them are there once`() async throws {
+        try await withBench { bench in
+            for _ in 0..<2 {
+                try await bench.spool(count: 50)
+                try await bench.shipSettled()
+                try await bench.spool.retire(deliveredBefore: bench.clock.now().advanced(by: .seconds(10)))
+                try ChildProcess.run([
+                    "sqlite3", bench.spool.path,
+                    """
+                    UPDATE run_log SET warnings = '[{"code":"retired_rows"}]'
+                    WHERE run_no > 1 AND run_no = (SELECT max(run_no) FROM run_log)
+                    """,
+                ])
+            }
+            #expect(
+                try await bench.spool.retiredDays(of: try #require(bench.spool.routes().first)).values.reduce(0, +)
+                    == 100)
+            #expect(try Set(bench.ids()).count == 50)
+            #expect(try await audit(bench).isBalanced)
+            try bench.sandbox.state.removeRows(of: ShipBench.table)
+            #expect(try await audit(bench).retiredMissing >= 50)
+        }
+    }
+
     @Test func `a table that is gone misses everything`() async throws {
         try await withBench { bench in
             try await bench.spool(count: 20)

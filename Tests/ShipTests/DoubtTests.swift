@@ -190,6 +190,29 @@ struct DoubtTests {
         }
     }
 
+    /// Refusals that do not say that this account may not ask: nothing is sent again unasked.
+    @Test(arguments: [("status=401", ShipSummary.Status.refused), ("html=403", .offline), ("html=401", .refused)])
+    func `a question that is refused for another reason than permission leaves rows in doubt`(
+        fault: String, status: ShipSummary.Status
+    ) async throws {
+        try await withBench({ $0.dedupeWindow = .zero }) { bench in
+            try await bench.spool(count: 3)
+            try await bench.shipSettled()
+            try await bench.spool(count: 10, from: 100)
+            let route = try #require(try await bench.spool.routes().first)
+            _ = try await bench.spool.beginAll(of: route)
+            try await bench.insertBehind { $0 >= 100 }
+            try bench.sandbox.state.setFaults("\(fault),on=query")
+            let summary = try await bench.ship { $0.patience = .milliseconds(100) }
+            #expect(summary.status == status)
+            #expect(try await bench.ledger().inDoubt == 10)
+            bench.sandbox.state.clearFaults()
+            #expect(try await bench.ship().status == .drained)
+            #expect(try await bench.ledger().delivered == 13)
+            #expect(try bench.ids().count == 13)
+        }
+    }
+
     @Test func `an answer in pages and a job that takes its time are read to the end`() async throws {
         try await withBench { bench in
             try await bench.spool(count: 3)

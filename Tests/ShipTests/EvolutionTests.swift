@@ -156,7 +156,7 @@ struct EvolutionTests {
     @Test func `two shippers of different spools into one table do not fight`() async throws {
         try await withBench { bench in
             try await withTemporarySpool { other in
-                let second = ShipBench(other, bench.sandbox)
+                let second = ShipBench(other, bench.sandbox, bench.clock)
                 try await bench.spool((0..<50).map { [TestField("left", "INT64", "\($0)")] }, from: 1)
                 try await second.spool((0..<50).map { [TestField("right", "INT64", "\($0)")] }, from: 1000)
                 async let one = bench.ship()

@@ -252,6 +252,29 @@ struct FaultTests {
         }
     }
 
+    /// Rows that were refused one by one are sent as lists, each made anew: the pauses grow all the same.
+    @Test(arguments: [
+        "status=429,on=insertAll,after=1", "status=404,on=insertAll,after=1", "row-error=rateLimitExceeded,after=1",
+        "row-error=stopped,after=1", "row-error=backendError,after=1",
+    ])
+    func `the pauses of single rows grow`(fault: String) async throws {
+        try await withBench { bench in
+            try await bench.spool(count: 3)
+            try await bench.shipSettled()
+            try await bench.spool(count: 3, from: 100)
+            try bench.sandbox.state.setFaults("row-error=backendError,times=1", fault)
+            bench.sandbox.state.clearRequests()
+            try await bench.ship {
+                $0.retry.first = .milliseconds(20)
+                $0.retry.maximum = .seconds(10)
+                $0.patience = .seconds(3)
+            }
+            let requests = bench.sandbox.state.requests.count { $0.operation == .insertAll }
+            #expect((3..<40).contains(requests), "\(requests) requests")
+            #expect(try await bench.ledger().pending == 3)
+        }
+    }
+
     @Test func `a damaged row is never sent`() async throws {
         try await withBench { bench in
             try await bench.spool(count: 10)

@@ -2,6 +2,7 @@ import JSONBytes
 import Sandbox
 import Ship
 import Spool
+import Synchronization
 import TestSupport
 import Testing
 import Transport
@@ -87,7 +88,7 @@ struct LatestViewTests {
             try await bench.spool(count: 1)
             try await bench.ship()
             try await withTemporarySpool { other in
-                let second = ShipBench(other, bench.sandbox)
+                let second = ShipBench(other, bench.sandbox, bench.clock)
                 try await second.spool([[TestField("later", "INT64", "5")]], from: 10)
                 try await second.ship()
                 #expect(second.warnings.isEmpty)
@@ -124,8 +125,54 @@ struct LatestViewTests {
             try await bench.spool(count: 0, from: 11)
             try await bench.ship(streams: [Self.snapshot])
             #expect(try await shown(bench).count == 3)
+            #expect(bench.warnings.contains("snapshot_empty"))
             try await bench.ship(streams: [Self.snapshot]) { $0.allowEmptySnapshot = true }
             #expect(try await shown(bench).isEmpty)
+            // It never goes back: also for one that knows of no such leave.
+            try await bench.ship(streams: [Self.snapshot])
+            try await bench.spool(count: 0, from: 21)
+            try await bench.ship(streams: [Self.snapshot])
+            #expect(try await shown(bench).isEmpty)
+            try await bench.spool(count: 2, from: 31)
+            try await bench.ship(streams: [Self.snapshot])
+            #expect(try await shown(bench) == ["m31", "m32"])
+        }
+    }
+
+    @Test func `a source's own column may be named as the view ranks rows`() async throws {
+        try await withBench { bench in
+            try await bench.spool((1...4).map { [TestField("etlctl_rank", "INT64", "\($0)")] })
+            try await bench.ship()
+            #expect(try await shown(bench, "etlctl_rank") == ["1", "2", "3", "4"])
+        }
+    }
+
+    /// Rows of before the renaming have the value under the old name.
+    @Test(arguments: [["_op": "operation"], ["_path": "where"], ["_insert_id": "iid", "_extracted_at": "at"]])
+    func `metadata that was renamed is looked for under both names`(names: [String: String]) async throws {
+        try await withBench({ $0.dedupeWindow = .zero }) { bench in
+            let row: (Int) -> [TestField] = { [TestField("n", "INT64", "\($0)")] }
+            try await bench.spool((1...3).map(row), id: { "m\($0)" })
+            try await bench.shipSettled()
+            bench.renames.withLock { $0 = names }
+            var memos = StreamDelivery(name: "memos")
+            memos.isFirestore = true
+            memos.renamedMetadata = names
+            try await bench.spool([row(20)], from: 100, id: { _ in "m2" })
+            try await bench.spool([[]], from: 200, operation: .delete, id: { _ in "m3" })
+            try await bench.ship(streams: [memos])
+            #expect(try await shown(bench, "n") == ["1", "20"])
+            let route = try #require(try await bench.spool.routes().first)
+            let audit = DestinationAudit(
+                spool: bench.spool, client: bench.client, configuration: bench.configuration(), streams: [memos])
+            let finding = try await audit.run(route)
+            #expect(finding.isBalanced && finding.delivered == 5 && finding.duplicatedCount + finding.unknownCount == 0)
+            // Rows in doubt are found under either.
+            let doubted = try await bench.spool.doubtDelivered(
+                to: ShipBench.table, endpoint: ShipBench.endpoint, since: .minimum)
+            #expect(doubted == 5)
+            #expect(try await bench.ship(streams: [memos]).status == .drained)
+            #expect(try bench.rows().count == 5)
         }
     }
 

@@ -19,7 +19,6 @@ struct SettlingTests {
             // Asked again before its time is over, they stay in doubt.
             #expect(try await bench.ship().status == .settling)
             bench.clock.advance(by: .seconds(601))
-            bench.sandbox.state.advanceClock(by: .seconds(601))
             let last = try await bench.ship()
             #expect(last.status == .drained)
             #expect(try await bench.ledger().delivered == 700)
@@ -162,14 +161,15 @@ struct SettlingTests {
     }
 
     @Test func `a clock stepped back does not make a table settle for ever`() async throws {
-        try await withBench { bench in
+        // BigQuery's own is right.
+        try await withBench({ $0.clock = nil }) { bench in
             bench.clock.advance(by: .seconds(400 * 86400))
             try await bench.spool(count: 5)
             try await bench.ship()
             bench.clock.advance(by: .seconds(-399 * 86400))
             try await bench.spool(count: 5, from: 100)
             try await bench.ship()
-            bench.clock.advance(by: .seconds(601))
+            bench.sandbox.state.advanceClock(by: .seconds(601))
             #expect(try await bench.ship().status == .drained)
         }
     }
@@ -284,7 +284,6 @@ struct SettlingTests {
             let run = Task { try await shipper.run() }
             #expect(try await eventually { try await bench.ledger().inDoubt == 50 })
             bench.clock.advance(by: .seconds(601))
-            bench.sandbox.state.advanceClock(by: .seconds(601))
             // The timers were set before the clock was moved on: new rows wake the loop.
             try await bench.spool(count: 1, from: 100)
             #expect(try await eventually { try await bench.ledger().delivered == 51 })

@@ -24,16 +24,19 @@ struct TestField {
 final class ShipBench: Sendable {
     let spool: SpoolStore
     let sandbox: SandboxServer
-    let clock = TestClock()
+    let clock: TestClock
     let client = AuthorizedClient(client: HTTPClient(), tokens: nil)
     private let reported = Mutex<[ShipEvent]>([])
+    /// Other names of metadata columns, for what is spooled from here on.
+    let renames = Mutex<[String: String]>([:])
 
     static let endpoint = "loopback"
     static let table = "p.d.memos"
 
-    init(_ spool: SpoolStore, _ sandbox: SandboxServer) {
+    init(_ spool: SpoolStore, _ sandbox: SandboxServer, _ clock: TestClock) {
         self.spool = spool
         self.sandbox = sandbox
+        self.clock = clock
     }
 
     var events: [ShipEvent] { reported.withLock { $0 } }
@@ -99,8 +102,12 @@ final class ShipBench: Sendable {
         ]
         var own = fields.sorted { $0.name < $1.name }
         if let index = own.firstIndex(where: { $0.name == "_rescued" }) { metadata.append(own.remove(at: index)) }
+        let roles = metadata.map(\.name)
+        renames.withLock { names in
+            for index in metadata.indices { metadata[index].name = names[metadata[index].name] ?? metadata[index].name }
+        }
         let shape =
-            (metadata.map { "\($0.name)\t\($0.type)\t\($0.name)" } + own.map { "\($0.name)\t\($0.type)\t" })
+            (zip(metadata, roles).map { "\($0.name)\t\($0.type)\t\($1)" } + own.map { "\($0.name)\t\($0.type)\t" })
             .joined(separator: "\n")
         let payload = "{" + (metadata + own).map { "\"\($0.name)\":\($0.json)" }.joined(separator: ",") + "}"
         var attributes = RowBatch.Attributes(shape: batch.shapeNumber(for: shape), extractedAt: extracted)
@@ -190,16 +197,18 @@ final class TestClock: Sendable {
     }
 }
 
-/// A spool and a sandbox for one test.
+/// A spool and a sandbox for one test, with one clock unless `configure` gives the sandbox another.
 func withBench<Value>(
     _ configure: (inout SandboxConfiguration) -> Void = { _ in }, _ body: (ShipBench) async throws -> Value
 ) async throws -> Value {
     try await withTemporarySpool { spool in
+        let clock = TestClock()
         var configuration = SandboxConfiguration()
+        configuration.clock = { clock.now().microseconds }
         configure(&configuration)
         let sandbox = try SandboxServer(configuration)
         try sandbox.start()
         defer { sandbox.stop() }
-        return try await body(ShipBench(spool, sandbox))
+        return try await body(ShipBench(spool, sandbox, clock))
     }
 }

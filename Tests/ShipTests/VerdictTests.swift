@@ -147,6 +147,8 @@ struct VerdictTests {
         attempt.failures = 1
         #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))
         attempt.failures = 2
+        #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))
+        attempt.bytes = Verdict.neverTooLarge + 1
         #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .split)
         attempt.rows = [Self.rows[0]]
         #expect(Verdict(of: reply, for: attempt, at: Self.now).advice == .retry(after: nil))

@@ -56,16 +56,13 @@ package struct BigQueryClient: Sendable {
     /// - Returns: nil if there is no such table, or no such dataset.
     package func table(_ table: TableReference) async throws(BigQueryError) -> TableInfo? {
         let what = "looking up table \(table)"
-        let reply: JSONValue
         do throws(BigQueryError) {
             // BASIC leaves out the storage statistics: the view for callers that look often.
-            reply = try await call(.get, path(table) + "?view=BASIC", doing: what)
+            return try TableInfo(await ask(.get, path(table) + "?view=BASIC", doing: what), doing: what)
         } catch {
             if error.kind == .notFound { return nil }
             throw error
         }
-        guard let info = TableInfo(reply) else { throw Self.nonsense(what) }
-        return info
     }
 
     /// Creates a table or view from a table resource.
@@ -77,10 +74,9 @@ package struct BigQueryClient: Sendable {
         ])
         let tables =
             "projects/\(encodedPathSegment(table.project))/datasets/\(encodedPathSegment(table.dataset))/tables"
-        let reply = try await call(
-            .post, tables, body: .object([JSONMember("tableReference", reference)] + resource), doing: what)
-        guard let info = TableInfo(reply) else { throw Self.nonsense(what) }
-        return info
+        return try TableInfo(
+            await ask(.post, tables, body: .object([JSONMember("tableReference", reference)] + resource), doing: what),
+            doing: what)
     }
 
     /// Changes what `resource` holds and nothing else, if the table is still as `etag` says (else `preconditionFailed`).
@@ -89,9 +85,8 @@ package struct BigQueryClient: Sendable {
     ) async throws(BigQueryError) -> TableInfo {
         let what = "changing \(table)"
         let headers = etag.isEmpty ? [] : [HTTPHeader("If-Match", etag)]
-        let reply = try await call(.patch, path(table), body: .object(resource), headers: headers, doing: what)
-        guard let info = TableInfo(reply) else { throw Self.nonsense(what) }
-        return info
+        return try TableInfo(
+            await ask(.patch, path(table), body: .object(resource), headers: headers, doing: what), doing: what)
     }
 
     // MARK: Rows
@@ -134,6 +129,22 @@ package struct BigQueryClient: Sendable {
         _ method: HTTPRequest.Method, _ path: String, body: JSONValue? = nil, headers: [HTTPHeader] = [],
         timeouts: HTTPTimeouts = HTTPTimeouts(), maximumResponseBytes: Int = maximumMetadataBytes, doing what: String
     ) async throws(BigQueryError) -> JSONValue {
+        try await ask(
+            method, path, body: body, headers: headers, timeouts: timeouts, maximumResponseBytes: maximumResponseBytes,
+            doing: what
+        ).value
+    }
+
+    struct Answer {
+        var value: JSONValue
+        /// By BigQuery's clock, whole seconds.
+        var date: Timestamp?
+    }
+
+    private func ask(
+        _ method: HTTPRequest.Method, _ path: String, body: JSONValue? = nil, headers: [HTTPHeader] = [],
+        timeouts: HTTPTimeouts = HTTPTimeouts(), maximumResponseBytes: Int = maximumMetadataBytes, doing what: String
+    ) async throws(BigQueryError) -> Answer {
         var request = HTTPRequest(method, url(path), headers: headers, timeouts: timeouts)
         if let body {
             request.setHeader("Content-Type", "application/json")
@@ -149,7 +160,7 @@ package struct BigQueryClient: Sendable {
         guard let value = try? JSONValue(parsing: response.body), value.objectValue != nil else {
             throw Self.nonsense(what, status: response.status)
         }
-        return value
+        return Answer(value: value, date: response.headers.date.map { Timestamp(microseconds: $0 * 1_000_000) })
     }
 
     private func send(_ request: HTTPRequest, _ maximumResponseBytes: Int) async throws -> HTTPResponse {
@@ -170,6 +181,14 @@ package struct BigQueryClient: Sendable {
 
     static func nonsense(_ what: String, status: Int? = nil) -> BigQueryError {
         BigQueryError(.transient, status: status, message: "\(what): the answer is not what BigQuery answers")
+    }
+}
+
+extension TableInfo {
+    fileprivate init(_ answer: BigQueryClient.Answer, doing what: String) throws(BigQueryError) {
+        guard let info = TableInfo(answer.value) else { throw BigQueryClient.nonsense(what) }
+        self = info
+        answeredAt = answer.date
     }
 }
 

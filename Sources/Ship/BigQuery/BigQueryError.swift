@@ -38,6 +38,12 @@ package struct BigQueryError: Error, Sendable, CustomStringConvertible {
     }
 
     package var description: String { message }
+
+    /// Whether the account is known and may not do this (error-messages page), which a 401, a project without billing or a proxy's 403 does
+    /// not say.
+    var isMissingPermission: Bool {
+        status == 403 && ["accessDenied", "insufficientPermissions", "PERMISSION_DENIED"].contains(reason)
+    }
 }
 
 /// An error body in Google's form; anything else (HTML of a proxy, nothing) has only its status.
@@ -95,7 +101,8 @@ extension BigQueryError {
                 switch error.kind {
                 case .cancelled: .cancelled
                 case .invalidURL: .configuration
-                case .responseTooLarge: .transient
+                // A certificate that can't be trusted is often a network in between.
+                case .responseTooLarge, .tls: .transient
                 default: error.isTransient || error.bodyBytesSent > 0 ? .transient : .configuration
                 }
             self.init(kind, message: "\(what): \(error.message)")

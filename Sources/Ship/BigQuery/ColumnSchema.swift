@@ -89,6 +89,11 @@ package struct ColumnSchema: Sendable, Equatable {
         return "\(name) \(type.rawValue) \(mode.rawValue) \(limits)\(inner)"
     }
 
+    /// The columns that a table's `schemaSignature` is of, in lower case.
+    static func names(inSignature signature: String) -> Set<String> {
+        Set(signature.split(separator: "\n").map { $0.prefix { $0 != " " }.lowercased() })
+    }
+
     /// Columns including nested ones, as BigQuery counts them.
     var width: Int { fields.reduce(1) { $0 + $1.width } }
 }

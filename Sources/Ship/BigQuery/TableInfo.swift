@@ -1,4 +1,5 @@
 package import JSONBytes
+package import Spool
 
 /// What BigQuery says about a table or view.
 package struct TableInfo: Sendable {
@@ -14,6 +15,8 @@ package struct TableInfo: Sendable {
     package var viewQuery: String?
     package var description: String?
     package var labels: [JSONMember]
+    /// When it was so, by BigQuery's clock; nil: the answer did not say.
+    package var answeredAt: Timestamp?
 
     init?(_ json: JSONValue) {
         guard json["tableReference"]?.objectValue != nil || json["id"]?.stringValue != nil else { return nil }

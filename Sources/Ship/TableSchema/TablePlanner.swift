@@ -21,6 +21,22 @@ struct TablePlanner: Sendable {
         return renamedMetadata[column.rawValue] ?? column.rawValue
     }
 
+    /// What gives a metadata column's value of every row, in SQL. A column that was renamed is there under all its names, each with the rows of
+    /// its time.
+    ///
+    /// - Parameter columns: those of the table, in lower case.
+    func expression(of column: MetadataColumn, among columns: Set<String>) -> String {
+        var names = [name(of: column)]
+        for shape in shapes.reversed() {
+            guard let known = shape.columns.first(where: { $0.role == column })?.name.lowercased(),
+                columns.contains(known), !names.contains(where: { $0.lowercased() == known })
+            else { continue }
+            names.append(known)
+        }
+        let quoted = names.map { "`\($0)`" }
+        return quoted.count == 1 ? quoted[0] : "COALESCE(\(quoted.joined(separator: ", ")))"
+    }
+
     func plan() -> TablePlan {
         var plan = TablePlan()
         for column in MetadataColumn.allCases { plan.metadataNames[column] = name(of: column) }
@@ -32,6 +48,9 @@ struct TablePlanner: Sendable {
         let required = columns.values.filter { $0.mode == .required }
         for shape in shapes { plan.encodings[shape.number] = encoding(of: shape, columns, required: required) }
         plan.problem = metadataProblem(columns)
+        for column in [MetadataColumn.extractedAt, .insertID] {
+            plan.metadataExpressions[column] = expression(of: column, among: Set(columns.keys))
+        }
         return plan
     }
 
@@ -167,8 +186,12 @@ struct TablePlan: Sendable {
     var columnsWithoutRoom: [String] = []
     var encodings: [Int64: ShapeEncoding] = [:]
     var metadataNames: [MetadataColumn: String] = [:]
+    /// As `TablePlanner.expression` gives them, of the columns that are asked for.
+    var metadataExpressions: [MetadataColumn: String] = [:]
     /// Why the table can't be used at all.
     var problem: String?
 
     func name(of column: MetadataColumn) -> String { metadataNames[column] ?? column.rawValue }
+
+    func expression(of column: MetadataColumn) -> String { metadataExpressions[column] ?? "`\(name(of: column))`" }
 }

@@ -51,18 +51,24 @@ struct AuditDestination: EtlctlCommand {
     private static func outcome(_ findings: [DestinationAudit.Finding], mended: Bool) -> CommandOutcome {
         let bad = findings.filter { !$0.isBalanced || $0.duplicatedCount > 0 }
         let isRetiredAlone = bad.allSatisfy { $0.missingCount + $0.duplicatedCount == 0 }
+        let isDuplicatedAlone = bad.allSatisfy(\.isBalanced)
+        let names = bad.map(\.stream).joined(separator: ", ")
         let hint =
-            isRetiredAlone
-            ? "Retention has removed these rows from the spool: etlctl watermark reset and a new extract bring them back from the source."
-            : mended
-                ? "Missing rows are pending again: run etlctl ship. Duplicates are hidden by the latest view."
-                : "etlctl audit destination --mend sends missing rows again; duplicates are hidden by the latest view."
+            isDuplicatedAlone
+            ? "Nothing is missing, and the latest view shows each row once. Rows are doubled where an outcome was unknown and BigQuery could not be asked, or where two spools fill one table."
+            : isRetiredAlone
+                ? "Retention has removed these rows from the spool: etlctl watermark reset and a new extract bring them back from the source."
+                : mended
+                    ? "Missing rows are pending again: run etlctl ship. Duplicates are hidden by the latest view."
+                    : "etlctl audit destination --mend sends missing rows again; duplicates are hidden by the latest view."
         return CommandOutcome(
             json: ["streams": .array(findings.map(json))], text: text(findings),
             failure: bad.isEmpty
                 ? nil
                 : .data(
-                    "BigQuery does not hold what was delivered: " + bad.map(\.stream).joined(separator: ", ") + ".",
+                    isDuplicatedAlone
+                        ? "BigQuery has rows more than once: \(names)."
+                        : "BigQuery does not hold what was delivered: \(names).",
                     hint: hint))
     }
 

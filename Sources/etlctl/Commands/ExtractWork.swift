@@ -1,5 +1,6 @@
 import Extract
 import JSONBytes
+import Logging
 import Spool
 
 /// Extracts streams side by side and reports how each ended.
@@ -16,7 +17,11 @@ struct ExtractWork: Sendable {
         let progress = progress
         let extractor = Extractor(
             store: store, options: options, holder: environment.holder("extract"),
-            progress: { progress.update($0.stream, rows: Int64($0.rowsRead)) })
+            progress: { page in
+                progress.update(page.stream, rows: Int64(page.rowsRead))
+                progress.detail(
+                    "\(page.stream): a page is committed; \(page.rowsRead) rows read, \(page.rowsSpooled) spooled")
+            })
         var results: [Int: ExtractResult] = [:]
         await withTaskGroup(of: (Int, ExtractResult).self) { group in
             var next = 0
@@ -81,6 +86,19 @@ struct ExtractReport: Sendable {
             hint:
                 "etlctl audit rows --state rejected shows them; mend them at the source, or etlctl discard gives them up."
         )
+    }
+
+    /// Tells what went wrong, for extractions that no result is printed of, because others follow.
+    func log(to console: Console) {
+        for result in results {
+            if let error = result.error {
+                console.log.error("\(result.stream): \(Failure(describing: error).description)")
+            } else if result.rejected > 0 {
+                let lines = Readable.count(Int64(result.rejected), "line")
+                console.log.error(
+                    "\(result.stream): \(lines) could not be parsed; see etlctl audit rows --state rejected")
+            }
+        }
     }
 
     var json: JSONValue { ["streams": .array(results.map(Self.json))] }

@@ -50,8 +50,7 @@ struct RunCommand: EtlctlCommand {
         _ session: CommandSession
     ) async throws -> CommandOutcome {
         let work = SideBySide(environment: environment, store: store, remote: remote, session: session)
-        var options = extract.options(environment.configuration, patience: patience.duration, limit: limit)
-        options.waitsForRoom = true
+        let options = extract.options(environment.configuration, patience: patience.duration, limit: limit)
         let shipWork = ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(streams))
         let shipOptions = shipWork.configuration {
             $0.follow = true
@@ -144,6 +143,9 @@ struct SideBySide: Sendable {
             let shipProgress = ProgressReporter(session.console, verb: "delivered")
             let shipper = try await shipWork.shipper(shipOptions, session.console, shipProgress)
             return try await session.console.withProgress("read") { progress in
+                var options = options
+                // Whoever goes on for ever tries a stopped table again.
+                options.stoppedTables = { every == nil && !goesOnShipping ? shipper.stoppedTables : [] }
                 let extractor = ExtractWork(
                     environment: environment, store: store, options: options, progress: progress)
                 async let shipped = shipWork.run(shipper)
@@ -152,6 +154,7 @@ struct SideBySide: Sendable {
                 var report = await extractor.run(streams)
                 await CommandEnvironment.save(remote, session)
                 while let every, !Task.isCancelled {
+                    report.log(to: session.console)
                     do { try await session.context.sleep(every) } catch { break }
                     report = await extractor.run(streams)
                     await CommandEnvironment.save(remote, session)
@@ -160,9 +163,11 @@ struct SideBySide: Sendable {
                 return (report, try await shipped)
             }
         }
+        // What stopped the delivery is why there was no room for more.
+        let isOutOfRoom = extracted.results.contains { ($0.error as? ExtractError)?.kind == .noRoom }
         let failure =
             interruption.failure("The run was interrupted; everything committed is kept.")
-            ?? extracted.failure ?? shipped.failure
+            ?? (isOutOfRoom ? shipped.failure : nil) ?? extracted.failure ?? shipped.failure
         return CommandOutcome(
             json: ["extract": extracted.json, "ship": shipped.json],
             text: (extracted.results.isEmpty ? "" : extracted.text + "\n") + shipped.text, failure: failure)

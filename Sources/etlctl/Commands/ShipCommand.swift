@@ -58,7 +58,7 @@ struct ShipCommand: EtlctlCommand {
     }
 
     private func work(_ environment: CommandEnvironment, _ store: SpoolStore) async throws -> ShipWork {
-        let names = try await StreamSelection(environment.configuration, store).names(streams)
+        let names = try environment.configuration.streams(named: streams).map(\.name)
         return ShipWork(environment: environment, store: store, only: streams.isEmpty ? nil : Set(names))
     }
 

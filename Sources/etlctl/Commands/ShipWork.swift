@@ -66,6 +66,8 @@ struct ShipWork: Sendable {
                     console.log.warning("\(table.map { "\($0): " } ?? "")\(code): \(message)")
                 case .note(let message, let table):
                     console.log.info("\(table.map { "\($0): " } ?? "")\(message)")
+                case .detail(let message, let table):
+                    console.log.debug("\(table.map { "\($0): " } ?? "")\(message)")
                 }
             })
     }
@@ -159,7 +161,8 @@ struct ShipReport: Sendable {
     var failure: Failure? {
         if let stop = summary.stop {
             let left = summary.rowsLeft
-            let safe = left > 0 ? " \(Readable.count(Int64(left), "row")) are safe in the spool." : ""
+            let safe =
+                left > 0 ? " \(Readable.count(Int64(left), "row")) \(left == 1 ? "is" : "are") safe in the spool." : ""
             return Failure(describing: stop).appending(safe)
         }
         guard summary.rejected > 0 else { return nil }

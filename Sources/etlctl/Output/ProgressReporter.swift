@@ -43,6 +43,9 @@ final class ProgressReporter: Sendable {
         tick()
     }
 
+    /// One step of the work, for `--verbose`.
+    func detail(_ message: @autoclosure () -> String) { console.log.debug("\(message())") }
+
     /// Shows what there is to show if it is time. Called by the clock too, so that stalled work is still reported.
     func tick() {
         guard !console.options.isQuiet else { return }
