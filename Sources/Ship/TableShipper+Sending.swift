@@ -4,6 +4,7 @@ extension TableShipper {
     /// Decisions are put on record in one commit with those that come up in this time, up to this many.
     private static let decisionsAtOnce = 32
     static let decisionDelay: Duration = .milliseconds(20)
+    private static let longestAnswer = 64 << 20
     /// Rows in doubt may be sent again unasked so long after the first attempt (BigQuery de-duplicates for about a minute).
     static let resendWindow: Duration = .seconds(30)
     /// An answer that took longer than this, and far longer than usual, counts as a sign of too many requests.
@@ -43,8 +44,8 @@ extension TableShipper {
         let client = shared.client
         let table = table
         let uptime = clock.uptime
-        // A row's errors take some hundred bytes of answer; nonsense is not read beyond that.
-        let maximumAnswer = (1 << 20) + outgoing.packed.rows.count * 2048
+        // A row's errors take some hundred bytes of answer, one for each column perhaps; nonsense is not read beyond that.
+        let maximumAnswer = min((1 << 20) + outgoing.packed.rows.count * (16 << 10), Self.longestAnswer)
         var light = outgoing
         // The body lives as long as the transfer, not as long as the answer is looked at.
         light.packed.body = nil

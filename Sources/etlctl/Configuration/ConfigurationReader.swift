@@ -27,7 +27,8 @@ final class ConfigurationReader {
         let node: Node?
         do {
             // `.basic` leaves every scalar text: the key decides which type its value must have, not its looks.
-            node = try Parser(yaml: Self.withoutByteOrderMark(text), resolver: .basic, encoding: .utf8).singleRoot()
+            let yaml = Self.withoutSurrogateEscapes(Self.withoutByteOrderMark(text))
+            node = try Parser(yaml: yaml, resolver: .basic, encoding: .utf8).singleRoot()
         } catch let error as YamlError {
             throw failure(for: error, text: text)
         } catch {
@@ -39,6 +40,32 @@ final class ConfigurationReader {
     /// Some editors put one in front; libYAML takes it for content.
     private static func withoutByteOrderMark(_ text: String) -> String {
         text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
+    }
+
+    /// JSON writes a character beyond the first 65,536 as two escapes, which YAML does not know.
+    private static func withoutSurrogateEscapes(_ text: String) -> String {
+        guard text.first(where: { !$0.isWhitespace }) == "{" else { return text }
+        let source = Array(text.utf16)
+        var units: [UInt16] = []
+        var at = 0
+        func escaped(at start: Int) -> UInt16? {
+            guard start + 6 <= source.count, source[start] == 0x5C, source[start + 1] == 0x75 else { return nil }
+            return UInt16(String(decoding: source[start + 2..<start + 6], as: UTF16.self), radix: 16)
+        }
+        while at < source.count {
+            if let high = escaped(at: at), UTF16.isLeadSurrogate(high), let low = escaped(at: at + 6),
+                UTF16.isTrailSurrogate(low)
+            {
+                units += [high, low]
+                at += 12
+            } else {
+                // An escape is passed over whole: its second character begins none.
+                let length = source[at] == 0x5C && at + 1 < source.count ? 2 : 1
+                units += source[at..<at + length]
+                at += length
+            }
+        }
+        return String(decoding: units, as: UTF16.self)
     }
 
     func record(_ path: String, line: Int) { lines[path] = line }

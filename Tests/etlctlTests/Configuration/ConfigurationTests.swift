@@ -164,4 +164,11 @@ import Testing
         #expect(!configuration.destination.createsMissing)
         #expect(configuration.streams.isEmpty)
     }
+
+    @Test func `JSON's escapes are read, also those in pairs`() throws {
+        let configuration = try decode(
+            #"{"destination":{"project":"p","dataset":"d"},"sources":{"a":{"type":"files","url":"\/x"}},"# + "\n"
+                + #""streams":{"s":{"source":"a","from":"\ud83d\ude00\uD83D\uDE00-\u00e9-\\\\ud83d\\\\ude00.csv"}}}"#)
+        #expect(configuration.streams.first?.input == .from(#"😀😀-é-\\ud83d\\ude00.csv"#))
+    }
 }
