@@ -102,6 +102,19 @@ struct PlannerTests {
         #expect(planner.plan().problem?.contains("_extracted_at") == true)
     }
 
+    @Test func `metadata renamed onto a field's column of another type stop the table`() {
+        var planner = TablePlanner(
+            shapes: [
+                shape([
+                    ShapeColumn(name: "id", type: .string, role: .id), ShapeColumn(name: "a", type: .int64),
+                ])
+            ])
+        planner.existing = Self.metadata + [ColumnSchema("a", .int64), ColumnSchema("id", .string)]
+        #expect(planner.plan().problem == nil)
+        planner.existing = Self.metadata + [ColumnSchema("a", .int64), ColumnSchema("id", .int64)]
+        #expect(planner.plan().problem?.contains("its column id is NULLABLE INT64") == true)
+    }
+
     @Test func `a table has ten thousand columns and no more`() {
         let columns = (0..<10_050).map { ShapeColumn(name: "f\($0)", type: .int64) }
         let plan = TablePlanner(shapes: [shape(columns)]).plan()

@@ -118,6 +118,16 @@ struct TablePlanner: Sendable {
                     "its column \(name) is \(found.mode.rawValue) \(found.type.rawValue), but etlctl needs \(column.type.rawValue)"
             }
         }
+        let texts: [MetadataColumn] = [.id, .path, .operation, .runID]
+        for column in texts where shapes.contains(where: { $0.columns.contains { $0.role == column } }) {
+            let name = name(of: column)
+            // A field's own column, perhaps, that metadata were renamed onto: keys would not fit, and rows could not be told apart.
+            guard let found = columns[name.lowercased()], found.type != .string || found.mode == .repeated else {
+                continue
+            }
+            return
+                "its column \(name) is \(found.mode.rawValue) \(found.type.rawValue), but etlctl keeps \(column.rawValue) in it, which is STRING"
+        }
         return nil
     }
 
