@@ -75,11 +75,11 @@ package struct Extractor: Sendable {
         var state = try await store.openStream(definition)
         let isNewGeneration = state.generation != stream.generation
         // A run that ended before it had a position, over a wrong name perhaps, does not hold its configuration fast.
-        let isBegun = state.unfinishedRun?.position != nil || state.identity == stream.identity
+        let isBegun = state.unfinishedRun?.position != nil || state.identity.exact == stream.identity.exact
         let continues = state.unfinishedRun != nil && isBegun && !options.restarts && !isNewGeneration
         let knowsObjects = state.objects > 0 && state.mode != ReadMode.full.rawValue
         if state.watermark != nil || state.knownVersions > 0 || knowsObjects || continues {
-            guard state.identity == stream.identity else { throw PositionMismatch(kept: state.identity) }
+            guard state.identity.exact == stream.identity.exact else { throw PositionMismatch(kept: state.identity) }
         }
         let run: Run
         if continues, let unfinished = state.unfinishedRun {
@@ -93,7 +93,7 @@ package struct Extractor: Sendable {
         let keptFingerprint = state.fingerprint
         if isNewGeneration, let fresh = try await store.stream(named: stream.name) { state = fresh }
         let context = try await context(stream, state, run)
-        if let keptFingerprint, keptFingerprint != stream.fingerprint {
+        if let keptFingerprint, keptFingerprint.exact != stream.fingerprint.exact {
             context.warn(
                 "config_changed",
                 "columns, exclude, rename, nested, types or the normaliser changed since the last run; rows already spooled stay as they are (raise generation to send them anew)"
@@ -107,7 +107,7 @@ package struct Extractor: Sendable {
         let columns = try await store.columnNames(stream: state.number)
         let fields = FieldTable(
             known: state.columns.map { ColumnName(field: $0, base: $1, column: columns[$0] ?? $1) },
-            selection: FieldSelection(columns: stream.columns.map(Set.init), exclude: Set(stream.exclude)),
+            selection: FieldSelection(stream),
             renames: stream.rename, metadataNames: frame.allNames)
         let insertIDs = InsertIDMaker(
             table: stream.table, stream: stream.name, generation: stream.generation,

@@ -197,7 +197,9 @@ extension TablePlanner {
                 }
                 shapes.append(definition)
             }
-            for (field, column) in try await spool.columnNames(stream: route.streamNumber) { fields[column] = field }
+            for (field, column) in try await spool.columnNames(stream: route.streamNumber) {
+                fields[column] = field.string
+            }
             guard let delivery = deliveries[route.stream] else { continue }
             for (column, type) in delivery.types { pins[column] = ColumnType(name: type) }
             renamedMetadata.merge(delivery.renamedMetadata) { first, _ in first }
@@ -209,12 +211,12 @@ extension TablePlanner {
         guard let existing else { return nil }
         let columns = Dictionary(
             fields.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
-        let known = Set(fields.values)
+        let known = Set(fields.values.map(\.exact))
         for column in existing {
             guard let field = columns[column.name.lowercased()], let description = column.description,
-                !description.isEmpty, description != field.limited(toUTF16: 1024)
+                !description.isEmpty, description.exact != field.limited(toUTF16: 1024).exact
             else { continue }
-            if known.contains(description) || Self.couldBeColumn(column.name, ofField: description) {
+            if known.contains(description.exact) || Self.couldBeColumn(column.name, ofField: description) {
                 return
                     "column \(column.name) holds the field \"\(description)\" by its description, but here it is the "
                     + "column of the field \"\(field)\""

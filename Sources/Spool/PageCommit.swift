@@ -39,11 +39,11 @@ package struct PageCommit: Sendable {
 
 /// A source field and its column. The base name is remembered for ever; the final one follows the configuration's `rename`.
 package struct ColumnName: Sendable, Equatable {
-    package var field: String
+    package var field: ExactText
     package var base: String
     package var column: String
 
-    package init(field: String, base: String, column: String) {
+    package init(field: ExactText, base: String, column: String) {
         self.field = field
         self.base = base
         self.column = column

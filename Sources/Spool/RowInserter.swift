@@ -93,8 +93,12 @@ struct RowInserter {
             let rejection = page.rows.rejections[Int(entry.rejection)]
             try database.execute(
                 sql: """
-                    INSERT INTO row_fates (row_id, state, reason, message, decided_at) VALUES (?, 'rejected', ?, ?, ?)
-                    """, arguments: [nextRow, rejection.reason, rejection.message, Timestamp.now().microseconds])
+                    INSERT INTO row_fates (row_id, state, reason, message, decided_at)
+                    VALUES (?, 'rejected', ?, CAST(? AS TEXT), ?)
+                    """,
+                arguments: [
+                    nextRow, rejection.reason, rejection.message.exact.asData, Timestamp.now().microseconds,
+                ])
             rejected += 1
         }
         shapeCounts[Int(entry.shape)] += 1

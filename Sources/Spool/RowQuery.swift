@@ -62,18 +62,21 @@ extension SpoolStore {
             let (condition, arguments) = try Self.condition(of: filter, database)
             let limit = filter.limit.map { " LIMIT \($0)" } ?? ""
             let cursor = try Row.fetchCursor(
-                database, sql: "SELECT * FROM spooled_rows WHERE \(condition) ORDER BY row_id\(limit)",
+                database,
+                sql:
+                    "SELECT \(ExactText.terms("id", "message")), * FROM spooled_rows WHERE \(condition) ORDER BY row_id\(limit)",
                 arguments: arguments)
             while let row = try cursor.next() {
                 // Damaged rows are shown too: what can't be read of them is empty.
                 func text(_ column: String) -> String { String.fromDatabaseValue(row[column]) ?? "" }
                 func optional(_ column: String) -> String? { String.fromDatabaseValue(row[column]) }
                 let record = RowRecord(
-                    row: RowID(row["row_id"]), stream: text("stream"), id: optional("id"), insertID: text("insert_id"),
+                    row: RowID(row["row_id"]), stream: text("stream"), id: row.exact("id")?.string,
+                    insertID: text("insert_id"),
                     state: RowState(rawValue: text("state")) ?? .inDoubt, runID: text("run_id"), operation: text("op"),
                     extractedAt: text("extracted_at"), deliveredAt: optional("delivered_at"),
                     attempts: Int.fromDatabaseValue(row["attempts"]) ?? 0, reason: optional("reason"),
-                    message: optional("message"), payload: Array(text("payload").utf8))
+                    message: row.exact("message")?.string, payload: Array(text("payload").utf8))
                 guard try body(record) else { return }
             }
         }

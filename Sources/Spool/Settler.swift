@@ -94,12 +94,12 @@ struct Settler {
             sql: """
                 INSERT OR IGNORE INTO row_fates (row_id, state, request_id, attempts, transient_attempts,
                     first_transient_at, reason, message, decided_at)
-                SELECT row_id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM row_data WHERE row_id = ?1
+                SELECT row_id, ?2, ?3, ?4, ?5, ?6, ?7, CAST(?8 AS TEXT), ?9 FROM row_data WHERE row_id = ?1
                 """
         ).execute(arguments: [
             exception.row.rawValue, fate.state.rawValue, fate.state == .inDoubt ? request.id.rawValue : nil,
             max(attempts, 0), fate.transient ? 1 : 0, fate.transient ? settlement.answeredAt.microseconds : nil,
-            fate.reason, fate.message, settlement.answeredAt.microseconds,
+            fate.reason, fate.message?.exact.asData, settlement.answeredAt.microseconds,
         ])
         guard database.changesCount == 1 else {
             throw SpoolError.broken("row \(exception.row.rawValue) was settled twice")
@@ -158,12 +158,13 @@ struct Settler {
                 UPDATE row_fates SET state = ?1, request_id = CASE WHEN ?1 = 'in_doubt' THEN request_id END,
                     attempts = max(attempts - ?2, 0), transient_attempts = transient_attempts + ?3,
                     first_transient_at = CASE WHEN ?3 THEN coalesce(first_transient_at, ?4) ELSE first_transient_at END,
-                    reason = ?5, message = ?6, decided_at = ?4
+                    reason = ?5, message = CAST(?6 AS TEXT), decided_at = ?4
                 WHERE row_id = ?7 AND request_id = ?8 AND \(SpoolStore.claimedFates)
                 """
         ).execute(arguments: [
             fate.state.rawValue, fate.counts && settlement.counts ? 0 : 1, fate.transient ? 1 : 0,
-            settlement.answeredAt.microseconds, fate.reason, fate.message, exception.row.rawValue, request.id.rawValue,
+            settlement.answeredAt.microseconds, fate.reason, fate.message?.exact.asData, exception.row.rawValue,
+            request.id.rawValue,
         ])
         guard database.changesCount == 1 else {
             throw SpoolError.broken("row \(exception.row.rawValue) was settled twice or outside of its request")
@@ -184,12 +185,12 @@ struct Settler {
                         request_id = CASE WHEN ?1 = 'in_doubt' THEN request_id END,
                         reason = CASE WHEN ?1 = 'delivered' THEN NULL WHEN ?4 IS NOT NULL THEN ?4
                             WHEN reason NOT IN ('unknown', 'settling') THEN reason END,
-                        message = CASE WHEN ?1 = 'delivered' THEN NULL ELSE coalesce(?5, message) END
+                        message = CASE WHEN ?1 = 'delivered' THEN NULL ELSE coalesce(CAST(?5 AS TEXT), message) END
                     WHERE row_id = ?6
                     """
             ).execute(arguments: [
                 state.rawValue, settlement.counts ? 0 : 1, settlement.answeredAt.microseconds, doubt?.rawValue,
-                settlement.error, row,
+                settlement.error?.exact.asData, row,
             ])
         }
         if state == .pending || rows.isEmpty {

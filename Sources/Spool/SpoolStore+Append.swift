@@ -50,9 +50,9 @@ extension SpoolStore {
         for name in page.newColumns {
             try database.execute(
                 sql: """
-                    INSERT INTO column_names (stream_no, field, base_name, column_name) VALUES (?, ?, ?, ?)
+                    INSERT INTO column_names (stream_no, field, base_name, column_name) VALUES (?, CAST(? AS TEXT), ?, ?)
                     ON CONFLICT (stream_no, field) DO UPDATE SET column_name = excluded.column_name
-                    """, arguments: [run.streamNumber, name.field, name.base, name.column])
+                    """, arguments: [run.streamNumber, name.field.asData, name.base, name.column])
         }
         try storeFindings(of: page, database)
         try storeMarks(of: page, database)

@@ -52,11 +52,14 @@ extension SpoolStore {
     /// The records of these objects, in their order; those met for the first time are registered.
     package func openObjects(stream number: Int64, names: [String]) async throws -> [ObjectRecord] {
         try await write { database in
-            let find = try database.cachedStatement(sql: "SELECT * FROM objects WHERE stream_no = ? AND name = ?")
+            let find = try database.cachedStatement(
+                sql: "SELECT \(ExactText.terms("name")), * FROM objects WHERE stream_no = ? AND name = CAST(? AS TEXT)")
             return try names.map { name in
-                if let row = try Row.fetchOne(find, arguments: [number, name]) { return Self.object(row) }
+                let bytes = name.exact.asData
+                if let row = try Row.fetchOne(find, arguments: [number, bytes]) { return Self.object(row) }
                 try database.execute(
-                    sql: "INSERT INTO objects (stream_no, name) VALUES (?, ?)", arguments: [number, name])
+                    sql: "INSERT INTO objects (stream_no, name) VALUES (?, CAST(? AS TEXT))",
+                    arguments: [number, bytes])
                 return ObjectRecord(number: database.lastInsertedRowID, name: name, size: 0, rows: 0)
             }
         }
@@ -66,7 +69,11 @@ extension SpoolStore {
     package func objects(stream number: Int64) async throws -> [ObjectRecord] {
         try await read { database in
             try Row.fetchAll(
-                database, sql: "SELECT * FROM objects WHERE stream_no = ? AND version IS NOT NULL ORDER BY name",
+                database,
+                sql: """
+                    SELECT \(ExactText.terms("name")), * FROM objects
+                    WHERE stream_no = ? AND version IS NOT NULL ORDER BY objects.name
+                    """,
                 arguments: [number]
             ).map(Self.object)
         }
@@ -75,7 +82,8 @@ extension SpoolStore {
     private static func object(_ row: Row) -> ObjectRecord {
         let readAt: Int64? = row["read_at"]
         return ObjectRecord(
-            number: row["object_no"], name: row["name"], version: row["version"], size: row["size"], rows: row["rows"],
+            number: row["object_no"], name: row.exact("name")?.string ?? "", version: row["version"], size: row["size"],
+            rows: row["rows"],
             readAt: readAt.map(Timestamp.init(microseconds:)), runNumber: row["run_no"])
     }
 

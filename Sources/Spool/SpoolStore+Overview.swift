@@ -37,7 +37,7 @@ extension SpoolStore {
             let rows = try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT u.*, s.name AS stream FROM run_log u JOIN stream_defs s ON s.stream_no = u.stream_no
+                    SELECT \(Self.exactRun), u.*, s.name AS stream FROM run_log u JOIN stream_defs s ON s.stream_no = u.stream_no
                     WHERE u.run_no IN (SELECT max(run_no) FROM run_log GROUP BY stream_no)
                     """)
             var records: [String: RunRecord] = [:]
@@ -45,8 +45,9 @@ extension SpoolStore {
                 let finished: Int64? = row["finished_at"]
                 records[row["stream"]] = RunRecord(
                     run: Self.run(row), stream: row["stream"],
-                    finishedAt: finished.map(Timestamp.init(microseconds:)), watermarkTo: row["watermark_to"],
-                    warnings: row["warnings"], error: row["error"])
+                    finishedAt: finished.map(Timestamp.init(microseconds:)),
+                    watermarkTo: row.exact("watermark_to")?.string,
+                    warnings: row["warnings"], error: row.exact("error")?.string)
             }
             return records
         }
@@ -73,7 +74,8 @@ extension SpoolStore {
     package func streamsOnRecord() async throws -> [StreamRecord] {
         try await read { database in
             let routes = Dictionary(uniqueKeysWithValues: try Self.routes(database).map { ($0.number, $0) })
-            let rows = try Row.fetchAll(database, sql: "SELECT * FROM stream_defs ORDER BY name")
+            let rows = try Row.fetchAll(
+                database, sql: "SELECT \(Self.exactWatermark), * FROM stream_defs ORDER BY name")
             return rows.compactMap { row in
                 guard let route = routes[row["route"]] else { return nil }
                 let updated: Int64? = row["watermark_updated_at"]
@@ -85,8 +87,9 @@ extension SpoolStore {
     }
 
     static func watermark(_ row: Row) -> Watermark? {
-        guard let value: String = row["watermark_value"] else { return nil }
+        guard let value = row.exact("watermark_value") else { return nil }
         return Watermark(
-            value: value, key: row["watermark_key"], sortKey: [UInt8](data: row["watermark_sort"]) ?? [])
+            value: value.string, key: row.exact("watermark_key")?.string,
+            sortKey: [UInt8](data: row["watermark_sort"]) ?? [])
     }
 }

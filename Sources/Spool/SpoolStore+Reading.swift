@@ -146,12 +146,16 @@ extension SpoolStore {
     }
 
     /// The columns of a stream by source field, under their final names.
-    package func columnNames(stream number: Int64) async throws -> [String: String] {
+    package func columnNames(stream number: Int64) async throws -> [ExactText: String] {
         try await read { database in
-            var columns: [String: String] = [:]
+            var columns: [ExactText: String] = [:]
             let pairs = try Row.fetchCursor(
-                database, sql: "SELECT field, column_name FROM column_names WHERE stream_no = ?", arguments: [number])
-            while let pair = try pairs.next() { columns[pair["field"]] = pair["column_name"] }
+                database,
+                sql: "SELECT \(ExactText.terms("field")), column_name FROM column_names WHERE stream_no = ?",
+                arguments: [number])
+            while let pair = try pairs.next() {
+                if let field = pair.exact("field") { columns[field] = pair["column_name"] }
+            }
             return columns
         }
     }

@@ -65,11 +65,11 @@ extension SpoolStore {
         try await write { database in
             try database.execute(
                 sql: """
-                    UPDATE run_log SET status = ?, finished_at = ?, warnings = ?, error = ?,
+                    UPDATE run_log SET status = ?, finished_at = ?, warnings = ?, error = CAST(? AS TEXT),
                         watermark_to = (SELECT watermark_value FROM stream_defs s WHERE s.stream_no = run_log.stream_no)
                     WHERE run_no = ? AND status = 'running'
                     """,
-                arguments: [status.rawValue, Timestamp.now().microseconds, warnings, error, run.number])
+                arguments: [status.rawValue, Timestamp.now().microseconds, warnings, error?.exact.asData, run.number])
             guard database.changesCount == 1, status != .interrupted, status != .running else { return }
             try database.execute(sql: "DELETE FROM scan_findings WHERE stream_no = ?", arguments: [run.streamNumber])
             try database.execute(sql: "DELETE FROM equal_rows WHERE stream_no = ?", arguments: [run.streamNumber])
@@ -86,7 +86,8 @@ extension SpoolStore {
 
     static func fetchRun(_ number: Int64, _ database: Database) throws -> Run {
         guard
-            let row = try Row.fetchOne(database, sql: "SELECT * FROM run_log WHERE run_no = ?", arguments: [number])
+            let row = try Row.fetchOne(
+                database, sql: "SELECT \(exactRun), * FROM run_log WHERE run_no = ?", arguments: [number])
         else { throw SpoolError.broken("run \(number) vanished") }
         return run(row)
     }

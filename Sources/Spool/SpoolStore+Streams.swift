@@ -85,11 +85,12 @@ extension SpoolStore {
     static func store(_ watermark: Watermark, stream number: Int64, _ database: Database) throws {
         let statement = try database.cachedStatement(
             sql: """
-                UPDATE stream_defs SET watermark_value = ?, watermark_key = ?, watermark_sort = ?,
-                    watermark_updated_at = ? WHERE stream_no = ?
+                UPDATE stream_defs SET watermark_value = CAST(? AS TEXT), watermark_key = CAST(? AS TEXT),
+                    watermark_sort = ?, watermark_updated_at = ? WHERE stream_no = ?
                 """)
         try statement.execute(arguments: [
-            watermark.value, watermark.key, watermark.sortKey.asData, Timestamp.now().microseconds, number,
+            watermark.value.exact.asData, watermark.key?.exact.asData, watermark.sortKey.asData,
+            Timestamp.now().microseconds, number,
         ])
     }
 
@@ -125,13 +126,17 @@ extension SpoolStore {
 
     private static func state(of name: String, _ database: Database) throws -> StreamState? {
         guard
-            let row = try Row.fetchOne(database, sql: "SELECT * FROM stream_defs WHERE name = ?", arguments: [name])
+            let row = try Row.fetchOne(
+                database, sql: "SELECT \(exactWatermark), * FROM stream_defs WHERE name = ?", arguments: [name])
         else { return nil }
         let number: Int64 = row["stream_no"]
-        var columns: [String: String] = [:]
+        var columns: [ExactText: String] = [:]
         let names = try Row.fetchCursor(
-            database, sql: "SELECT field, base_name FROM column_names WHERE stream_no = ?", arguments: [number])
-        while let pair = try names.next() { columns[pair["field"]] = pair["base_name"] }
+            database, sql: "SELECT \(ExactText.terms("field")), base_name FROM column_names WHERE stream_no = ?",
+            arguments: [number])
+        while let pair = try names.next() {
+            if let field = pair.exact("field") { columns[field] = pair["base_name"] }
+        }
         let known =
             try Int.fetchOne(
                 database, sql: "SELECT count(*) FROM known_versions WHERE stream_no = ? AND version IS NOT NULL",
@@ -139,7 +144,7 @@ extension SpoolStore {
         let unfinished = try Row.fetchOne(
             database,
             sql: """
-                SELECT * FROM run_log WHERE stream_no = ? AND status IN ('running', 'interrupted')
+                SELECT \(exactRun), * FROM run_log WHERE stream_no = ? AND status IN ('running', 'interrupted')
                 ORDER BY run_no DESC LIMIT 1
                 """, arguments: [number]
         ).map(run)
@@ -161,6 +166,10 @@ extension SpoolStore {
             notes: row["notes"], columns: columns, hasRows: spooled > 0, objects: objects)
     }
 
+    /// What `watermark` and `run` read as bytes, for the front of a statement's terms.
+    static let exactWatermark = ExactText.terms("watermark_value", "watermark_key")
+    static let exactRun = ExactText.terms("watermark_from", "watermark_to", "error")
+
     static func run(_ row: Row) -> Run {
         var counters = RunCounters()
         counters.rowsRead = row["rows_read"]
@@ -172,6 +181,6 @@ extension SpoolStore {
             number: row["run_no"], id: row["run_id"], streamNumber: row["stream_no"], route: row["route"],
             mode: row["mode"], status: Run.Status(rawValue: row["status"]) ?? .failed, generation: row["generation"],
             startedAt: Timestamp(microseconds: row["started_at"]), counters: counters,
-            watermarkFrom: row["watermark_from"], position: row["position"])
+            watermarkFrom: row.exact("watermark_from")?.string, position: row["position"])
     }
 }

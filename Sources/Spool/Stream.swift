@@ -42,7 +42,7 @@ package struct StreamState: Sendable {
     /// The source's own notes, such as when it last counted; opaque.
     package var notes: String?
     /// Base name of the column by source field, as first assigned.
-    package var columns: [String: String]
+    package var columns: [ExactText: String]
     package var hasRows: Bool
     /// Objects (files) that have been read.
     package var objects: Int

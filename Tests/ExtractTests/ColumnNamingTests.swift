@@ -32,8 +32,8 @@ import Transport
     }
 
     private func table(
-        known: [ColumnName] = [], renames: [String: String] = [:], columns: Set<String>? = nil,
-        exclude: Set<String> = []
+        known: [ColumnName] = [], renames: [String: String] = [:], columns: Set<ExactText>? = nil,
+        exclude: Set<ExactText> = []
     ) -> FieldTable {
         FieldTable(
             known: known, selection: FieldSelection(columns: columns, exclude: exclude), renames: renames,
@@ -65,7 +65,7 @@ import Transport
     @Test func `names already mapped keep theirs, page for page and run for run`() {
         let first = columns(table(), ["b b"], ["b_b", "b-b"])
         #expect(first == ["b b": "b_b", "b-b": "b_b_2", "b_b": "b_b_3"])
-        let known = first.map { ColumnName(field: $0, base: $1, column: $1) }
+        let known = first.map { ColumnName(field: $0.exact, base: $1, column: $1) }
         #expect(columns(table(known: known), ["b*b", "b b"]) == first.merging(["b*b": "b_b_4"]) { $1 })
     }
 

@@ -89,7 +89,7 @@ import Testing
                 let document = Int(row.path.dropFirst("memos/m".count)) ?? -1
                 let wrong = (document * 20..<document * 20 + 20).filter { field in
                     let value = (index < 400 ? 0 : 100_000) + field
-                    return row[second[name(field)] ?? ""] != .number("\(value)")
+                    return row[second[name(field).exact] ?? ""] != .number("\(value)")
                 }
                 #expect(wrong.isEmpty, "\(row.path) \(wrong)")
             }

@@ -158,6 +158,15 @@ struct PlannerTests {
         if isConflict { #expect(conflict?.contains(description) == true && conflict?.contains("a-b") == true) }
     }
 
+    @Test func `a description that only looks like the field's name is another field's`() {
+        var planner = TablePlanner(shapes: [])
+        planner.fields = ["_": "\u{E9}", "e_": "e\u{301}"]
+        planner.existing = [ColumnSchema("_", .string, description: "e\u{301}")]
+        #expect(planner.conflictingDescription() != nil)
+        planner.existing = [ColumnSchema("_", .string, description: "\u{E9}")]
+        #expect(planner.conflictingDescription() == nil)
+    }
+
     // MARK: Encoding
 
     private func encode(_ payload: String, _ columns: [ShapeColumn], _ table: [ColumnSchema]) throws -> JSONValue {

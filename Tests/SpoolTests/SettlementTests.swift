@@ -33,7 +33,7 @@ import Testing
             var settlement = Settlement(requests[0], rest: .delivered)
             settlement.httpStatus = 200
             settlement.exceptions = [
-                RowSettlement(rows[1], .rejected(reason: "invalid", message: "no such value")),
+                RowSettlement(rows[1], .rejected(reason: "invalid", message: "no such value: \0x")),
                 RowSettlement(
                     rows[3], .pending(reason: "backendError", message: "try again", counts: true, transient: true)),
                 RowSettlement(rows[4], .pending(reason: "stopped", message: "", counts: false, transient: false)),
@@ -47,7 +47,7 @@ import Testing
                     "delivered", "in_doubt",
                 ])
             #expect(records.map(\.attempts) == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1], "stopped is no attempt")
-            #expect(records[1].reason == "invalid" && records[1].message == "no such value")
+            #expect(records[1].reason == "invalid" && records[1].message == "no such value: \0x")
             let entry = try #require(try await spool.ledger().first)
             #expect(entry.delivered == 6 && entry.rejected == 1 && entry.pending == 2 && entry.inDoubt == 1)
 

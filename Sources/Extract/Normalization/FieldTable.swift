@@ -46,7 +46,7 @@ final class FieldTable {
         taken = TakenNames(metadataNames)
         self.selection = selection
         self.renames = renames
-        let known = known.sorted { $0.field.utf8.lexicographicallyPrecedes($1.field.utf8) }
+        let known = known.sorted { $0.field < $1.field }
         for name in known {
             add(Array(name.field.utf8))
             takenBases.insert(name.base)
@@ -109,8 +109,8 @@ final class FieldTable {
         let order = used.sorted { fields[Int($0)].name.lexicographicallyPrecedes(fields[Int($1)].name) }
         for number in order {
             let index = Int(number)
-            let field = String(decoding: fields[index].name, as: UTF8.self)
-            let base = takenBases.unique(ColumnNaming.sanitized(field))
+            let field = ExactText(String(decoding: fields[index].name, as: UTF8.self))
+            let base = takenBases.unique(ColumnNaming.sanitized(field.string))
             takenBases.insert(base)
             give(field: index, taken.unique(wanted(base)))
             newColumns.append(ColumnName(field: field, base: base, column: fields[index].column))
@@ -138,7 +138,7 @@ final class FieldTable {
     @discardableResult
     private func add(_ name: [UInt8]) -> Int {
         let number = fields.count
-        let isSelected = selection.includes(String(decoding: name, as: UTF8.self))
+        let isSelected = selection.includes(ExactText(String(decoding: name, as: UTF8.self)))
         fields.append(Field(name: name, column: "", isSelected: isSelected))
         if isSelected { unnamed.append(Int32(number)) }
         if fields.count * 2 > buckets.count {
@@ -217,10 +217,19 @@ final class FieldTable {
 
 /// `columns` and `exclude` of a stream, by the source's field names.
 struct FieldSelection: Sendable {
-    var columns: Set<String>?
-    var exclude: Set<String>
+    var columns: Set<ExactText>?
+    var exclude: Set<ExactText>
 
-    func includes(_ field: String) -> Bool {
+    init(columns: Set<ExactText>?, exclude: Set<ExactText>) {
+        self.columns = columns
+        self.exclude = exclude
+    }
+
+    init(_ stream: ExtractRequest) {
+        self.init(columns: stream.columns.map { Set($0.map(\.exact)) }, exclude: Set(stream.exclude.map(\.exact)))
+    }
+
+    func includes(_ field: ExactText) -> Bool {
         if let columns { return columns.contains(field) }
         return !exclude.contains(field)
     }
