@@ -46,7 +46,8 @@ extension JSONValue {
     /// A member of an object; nil if there is none or this is no object. Of repeated names the last counts.
     package subscript(_ name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
-        return members.last { $0.name == name }?.value
+        // By bytes: to `String`, names that only look alike are one.
+        return members.last { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 
     package var stringValue: String? {

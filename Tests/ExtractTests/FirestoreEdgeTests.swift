@@ -96,6 +96,41 @@ import Testing
         }
     }
 
+    @Test func `fields, ids and collections whose names look alike are told apart`() async throws {
+        let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+        try await withDatabase { database, spool in
+            func fields(_ members: (String, Int64)...) -> JSONValue {
+                .object(members.map { JSONMember($0.0, .integer($0.1)) })
+            }
+            try await database.write([
+                .put("\(composed)/\(composed)", fields((composed, 1), (decomposed, 2))),
+                .put("\(composed)/\(decomposed)", fields((decomposed, 3))),
+                .put("\(decomposed)/x", fields((composed, 4))),
+            ])
+            func values(_ change: (inout ExtractRequest) -> Void) async throws -> [[String?]] {
+                try await withTemporarySpool { spool in
+                    let stream = Extraction(database, spool, from: composed).with(change)
+                    try await stream.complete()
+                    #expect(try await stream.complete().counters.rowsSpooled == 0)
+                    return try await stream.rows().map { [$0["_"]?.text, $0["e_"]?.text] }
+                }
+            }
+            // In the order of the names' bytes.
+            #expect(try await values { _ in } == [[nil, "3"], ["1", "2"]])
+            #expect(try await values { $0.exclude = [composed] } == [[nil, "3"], [nil, "2"]])
+            #expect(try await values { $0.columns = [composed] } == [[nil, nil], ["1", nil]])
+            #expect(try await values { $0.parallel = 2 } == [[nil, "3"], ["1", "2"]])
+            // One of the two goes, the other stays.
+            let stream = Extraction(database, spool, from: composed)
+            try await stream.complete()
+            try await database.delete("\(composed)/\(composed)")
+            try await stream.complete()
+            let gone = try #require(try await stream.rows().last)
+            #expect(gone.operation == "delete" && Array(gone.path.utf8) == Array("\(composed)/\(composed)".utf8))
+            #expect(try await stream.rows().count == 3)
+        }
+    }
+
     @Test func `maps and arrays nest 20 deep, and no fields at all are a row`() async throws {
         try await withDatabase { database, spool in
             func nested(_ depth: Int) -> JSONValue {

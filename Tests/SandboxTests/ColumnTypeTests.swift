@@ -93,6 +93,9 @@ struct ColumnTypeTests {
         Example("GEOGRAPHY", "{\"type\":\"Point\",\"coordinates\":[1,2]}", nil),
 
         Example("JSON", "\"{\\\"b\\\": 1, \\\"a\\\": [null]}\"", "\"{\\\"a\\\":[null],\\\"b\\\":1}\""),
+        // Two names that look alike are two members.
+        Example("JSON", "\"{\\\"\u{E9}\\\":1,\\\"e\u{301}\\\":2}\"", "\"{\\\"e\u{301}\\\":2,\\\"\u{E9}\\\":1}\""),
+        Example("JSON", "\"{\\\"a\\\":1,\\\"b\\\":2,\\\"a\\\":3}\"", "\"{\\\"a\\\":1,\\\"b\\\":2}\""),
         Example("JSON", "\"1\"", "\"1\""), Example("JSON", "\"{a:1}\"", nil), Example("JSON", "{\"a\":1}", nil),
         Example("JSON", "\"\"", nil), Example("JSON", "\"1e999\"", nil),
     ]

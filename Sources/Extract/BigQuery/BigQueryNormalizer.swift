@@ -44,7 +44,8 @@ final class BigQueryNormalizer {
 
     /// Column names don't differ in case alone (schemas page).
     static func place(of name: String, in fields: [BigQueryField]) -> Int? {
-        fields.firstIndex { $0.name == name } ?? fields.firstIndex { $0.name.lowercased() == name.lowercased() }
+        fields.firstIndex { $0.name.exact == name.exact }
+            ?? fields.firstIndex { $0.name.lowercased().exact == name.lowercased().exact }
     }
 
     // MARK: Rows

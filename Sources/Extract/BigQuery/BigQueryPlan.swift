@@ -1,3 +1,5 @@
+internal import Spool
+
 /// The queries that a stream comes down to.
 struct BigQueryPlan: Sendable {
     let stream: ExtractRequest
@@ -24,8 +26,8 @@ struct BigQueryPlan: Sendable {
         }
         let parts = (stream.from ?? "").split(separator: ".", omittingEmptySubsequences: false)
         // A project of a domain has a dot of its own: `example.com:project.dataset.table`.
-        guard parts.count >= 2, parts.allSatisfy({ !$0.isEmpty }), !(stream.from ?? "").contains("`"),
-            !(stream.from ?? "").contains("\\")
+        guard parts.count >= 2, parts.allSatisfy({ !$0.isEmpty }),
+            !(stream.from ?? "").utf8.contains(where: { $0 == UInt8(ascii: "`") || $0 == UInt8(ascii: "\\") })
         else {
             throw ExtractError(
                 .configuration, "stream \(stream.name) names no table: \"\(stream.from ?? "")\"",
@@ -75,11 +77,10 @@ struct BigQueryPlan: Sendable {
                 .configuration, "\(subject) has no column \(name)",
                 hint: "check key: and watermark: of stream \(stream.name)")
         }
-        let isNeeded = Set(needed.map { $0.lowercased() })
+        let isNeeded = Set(needed.map { $0.lowercased().exact })
+        let selection = FieldSelection(stream)
         let wanted = schema.filter { field in
-            if isNeeded.contains(field.name.lowercased()) { return true }
-            if let columns = stream.columns { return columns.contains(field.name) }
-            return !stream.exclude.contains(field.name)
+            isNeeded.contains(field.name.lowercased().exact) || selection.includes(field.name.exact)
         }
         guard !wanted.isEmpty else {
             throw ExtractError(
@@ -107,7 +108,5 @@ struct BigQueryPlan: Sendable {
 
     static let clock = BigQueryQuery(text: "SELECT UNIX_MICROS(CURRENT_TIMESTAMP()) AS now")
 
-    static func quoted(_ name: String) -> String {
-        "`" + name.replacing("\\", with: "\\\\").replacing("`", with: "\\`") + "`"
-    }
+    static func quoted(_ name: String) -> String { name.backQuoted }
 }

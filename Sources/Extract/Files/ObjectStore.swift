@@ -1,3 +1,5 @@
+internal import Spool
+
 /// A place that holds objects: a folder, or a bucket, below one URL.
 ///
 /// Names are those below that URL, as they are (never percent-encoded), with `/` between their parts. A store makes one attempt at each
@@ -40,7 +42,7 @@ extension ObjectStore {
 }
 
 /// An object in one version.
-package struct StoredObject: Sendable, Hashable {
+package struct StoredObject: Sendable, Equatable {
     /// Below the store's URL.
     package var name: String
     /// In bytes, as stored.
@@ -52,6 +54,10 @@ package struct StoredObject: Sendable, Hashable {
         self.name = name
         self.size = size
         self.version = version
+    }
+
+    package static func == (left: StoredObject, right: StoredObject) -> Bool {
+        left.name.exact == right.name.exact && left.size == right.size && left.version.exact == right.version.exact
     }
 }
 

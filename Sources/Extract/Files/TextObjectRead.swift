@@ -58,7 +58,8 @@ struct TextObjectRead {
     /// A key that the header does not have is a mistake of the configuration, not of the rows.
     private func checkKey() throws {
         guard let names = (reader as? CSVReader)?.columnNames, !names.isEmpty else { return }
-        for key in run.stream.key where !names.contains(key) {
+        let known = Set(names.map(\.exact))
+        for key in run.stream.key where !known.contains(key.exact) {
             throw ExtractError(
                 .configuration,
                 "\(context.url) has no column \(key), which is part of the key of stream \(run.stream.name)",

@@ -78,9 +78,9 @@ struct FirestoreClient: Sendable {
                 try await post("", "partitionQuery", .init(members), reading: subject), reading: subject)
             for partition in answer["partitions"]?.arrayValue ?? [] {
                 guard let name = partition["values"]?.arrayValue?.first?["referenceValue"]?.stringValue,
-                    name.hasPrefix(root + "/")
+                    name.utf8.starts(with: (root + "/").utf8)
                 else { continue }
-                paths.append(String(name.dropFirst(root.count + 1)))
+                paths.append(String(Substring(name.utf8.dropFirst(root.utf8.count + 1))))
             }
             token = answer["nextPageToken"]?.stringValue ?? ""
         } while !token.isEmpty

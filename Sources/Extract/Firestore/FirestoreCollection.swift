@@ -20,7 +20,7 @@ struct FirestoreCollection: Sendable, Equatable {
             throw ExtractError(
                 .configuration, "from: \(problem), so it is no Firestore collection", hint: Self.forms)
         }
-        let segments = from.split(separator: "/").map(String.init)
+        let segments = Self.segments(of: from)
         collectionID = segments[segments.count - 1]
         if segments[0] == "**" {
             (parent, isGroup, patternRoot) = ("", true, nil)
@@ -31,14 +31,19 @@ struct FirestoreCollection: Sendable, Equatable {
         }
     }
 
+    private static func segments(of path: String) -> [String] {
+        path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { String(Substring($0)) }
+    }
+
     /// Why a `from` can't be read; nil for a good one.
     static func problem(with path: String) -> String? {
-        let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+        let segments = segments(of: path)
         if segments.contains("") { return "\"\(path)\" has an empty part" }
-        if segments.contains(where: { $0.contains("*") }) {
-            let isGroup = segments.count == 2 && segments[0] == "**" && !segments[1].contains("*")
+        func hasStar(_ segment: String) -> Bool { segment.utf8.contains(UInt8(ascii: "*")) }
+        if segments.contains(where: hasStar) {
+            let isGroup = segments.count == 2 && segments[0] == "**" && !hasStar(segments[1])
             let isPattern =
-                segments.count == 3 && segments[1] == "*" && !segments[0].contains("*") && !segments[2].contains("*")
+                segments.count == 3 && segments[1] == "*" && !hasStar(segments[0]) && !hasStar(segments[2])
             if !isGroup, !isPattern { return "\"\(path)\" is a pattern that can't be read" }
         } else if segments.count.isMultiple(of: 2) {
             return "\"\(path)\" names a document, not a collection: it has \(segments.count) parts"
@@ -78,8 +83,9 @@ struct FirestoreCollection: Sendable, Equatable {
 
     /// True if a path is that of a document directly in this collection.
     func holds(_ path: String) -> Bool {
-        let front = self.path(ofID: "")
-        return path.hasPrefix(front) && !path.dropFirst(front.count).contains("/")
+        // By bytes: as characters, an accent at the front of an id would belong to the slash.
+        let front = self.path(ofID: "").utf8
+        return path.utf8.starts(with: front) && !path.utf8.dropFirst(front.count).contains(UInt8(ascii: "/"))
     }
 
     /// `from` of a structured query.

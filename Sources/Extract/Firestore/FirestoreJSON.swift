@@ -86,6 +86,6 @@ struct FirestoreQuery {
                 || index > 0 && byte >= 0x30 && byte <= 0x39
         }
         if isSimple, !field.isEmpty { return field }
-        return "`" + field.replacing("\\", with: "\\\\").replacing("`", with: "\\`") + "`"
+        return field.backQuoted
     }
 }

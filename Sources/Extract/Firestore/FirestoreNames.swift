@@ -24,7 +24,7 @@ struct FirestoreNames: Sendable {
         if let end { query.endBefore = [reference(end)] }
         let answer = try await client.elements(of: query, readTime: readTime)
         return answer.compactMap { $0["document"]?["name"]?.stringValue }.first.map {
-            String($0.dropFirst(client.root.count + 1))
+            String(Substring($0.utf8.dropFirst(client.root.utf8.count + 1)))
         }
     }
 

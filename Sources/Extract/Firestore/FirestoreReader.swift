@@ -32,7 +32,9 @@ final class FirestoreReader {
     /// The fields a query needs to return; nil for all.
     var projection: [String]? {
         guard let columns = run.stream.columns else { return nil }
-        guard let watermark = run.stream.watermark, run.stream.mode == .incremental, !columns.contains(watermark) else {
+        guard let watermark = run.stream.watermark, run.stream.mode == .incremental,
+            !columns.contains(where: { $0.exact == watermark.exact })
+        else {
             return columns
         }
         return columns + [watermark]

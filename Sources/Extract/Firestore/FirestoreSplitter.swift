@@ -1,4 +1,5 @@
 internal import JSONBytes
+internal import Spool
 
 /// Cuts a collection into ranges of names that can be read side by side. The ranges touch each other and cover everything, so rows never
 /// depend on where the cuts are; only speed does.
@@ -37,7 +38,7 @@ struct FirestoreSplitter {
             let proposed = try await reader.client.partitions(of: query, cuts: wanted - 1, readTime: readTime)
             // It is a collection group's operation: other collections of the same name are cut too.
             let own = proposed.filter { reader.collection.isGroup || reader.collection.holds($0) }
-            return Set(own).sorted { FirestoreKey.precedes($0, $1) }
+            return Set(own.map(\.exact)).map(\.string).sorted { FirestoreKey.precedes($0, $1) }
         } catch let error as ExtractError where !error.isTransient && !error.isExpiredReadTime {
             return nil
         }

@@ -1,4 +1,5 @@
 internal import CMariaDB
+internal import Spool
 
 /// Looks up what a stream reads: columns with their types, the primary key.
 struct MySQLCatalog {
@@ -25,9 +26,9 @@ struct MySQLCatalog {
         }
         let columns = try connection.columns(
             of: "SELECT * FROM \(table.relation) LIMIT 0", doing: "looking at \(table.subject)")
-        var names: Set<String> = []
+        var names: Set<ExactText> = []
         for column in columns {
-            guard names.insert(column.name).inserted else {
+            guard names.insert(column.name.exact).inserted else {
                 throw ExtractError(
                     .configuration, "\(table.subject) has two columns named \(column.name)",
                     hint: "give one of them another name with AS")

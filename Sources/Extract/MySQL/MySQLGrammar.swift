@@ -2,7 +2,7 @@ internal import JSONBytes
 
 /// MySQL's spelling.
 struct MySQLGrammar: SQLGrammar {
-    let quote: Character = "`"
+    let quote: Unicode.Scalar = "`"
     let now = "CAST(UTC_TIMESTAMP(6) AS CHAR)"
 
     /// Numbers as they are (checked), times in the server's own form, everything else as hexadecimal: whatever `sql_mode` says about quotes

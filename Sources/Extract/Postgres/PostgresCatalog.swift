@@ -1,3 +1,5 @@
+internal import Spool
+
 /// Looks up what a stream reads in the server's catalogues: columns, their types down to the last attribute, the primary key.
 struct PostgresCatalog {
     let connection: PostgresConnection
@@ -23,9 +25,9 @@ struct PostgresCatalog {
         let columns = try connection.columns(
             of: "SELECT * FROM \(table.relation)", doing: "looking at \(table.subject)")
         let types = try types(of: Set(columns.map(\.type)))
-        var names: Set<String> = []
+        var names: Set<ExactText> = []
         for column in columns {
-            guard names.insert(column.name).inserted else {
+            guard names.insert(column.name.exact).inserted else {
                 throw ExtractError(
                     .configuration, "\(table.subject) has two columns named \(column.name)",
                     hint: "give one of them another name with AS")

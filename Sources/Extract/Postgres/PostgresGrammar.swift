@@ -1,6 +1,6 @@
 /// PostgreSQL's spelling.
 struct PostgresGrammar: SQLGrammar {
-    let quote: Character = "\""
+    let quote: Unicode.Scalar = "\""
     let now = "pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), 'YYYY-MM-DD HH24:MI:SS.US')"
 
     /// As PQescapeLiteral writes it, right whatever `standard_conforming_strings` says, with the column's type.

@@ -1,3 +1,5 @@
+internal import Spool
+
 /// Finds the columns that a stream's configuration names.
 struct SQLColumnResolver {
     let table: SQLTable
@@ -5,7 +7,7 @@ struct SQLColumnResolver {
 
     /// - Parameter role: the configuration's key that names it.
     func column(_ name: String, _ role: String) throws -> SQLColumn {
-        if let column = table.columns.first(where: { $0.name == name }) { return column }
+        if let column = table.columns.first(where: { $0.name.exact == name.exact }) { return column }
         let near = table.columns.first { $0.name.lowercased() == name.lowercased() }?.name
         throw ExtractError(
             .configuration, "\(role): \(name) of stream \(stream.name): \(table.subject) has no column of that name",

@@ -10,9 +10,9 @@ struct SQLName: Equatable {
 
     /// - Parameter quote: the server's quote for identifiers; inside of them it is doubled.
     /// - Throws: `ExtractError` of kind `.configuration`.
-    init(parsing text: String, quote: Character, stream: String) throws {
+    init(parsing text: String, quote: Unicode.Scalar, stream: String) throws {
         var parts: [String] = []
-        var rest = Substring(text)
+        var rest = Substring(text).unicodeScalars
         func refuse() -> ExtractError {
             ExtractError(
                 .configuration, "from: \(text) of stream \(stream) is no name of a table",
@@ -20,7 +20,7 @@ struct SQLName: Equatable {
         }
         while true {
             if rest.first == quote {
-                var part = ""
+                var part = String.UnicodeScalarView()
                 rest = rest.dropFirst()
                 while true {
                     guard let end = rest.firstIndex(of: quote) else { throw refuse() }
@@ -30,7 +30,7 @@ struct SQLName: Equatable {
                     part.append(quote)
                     rest = rest.dropFirst()
                 }
-                parts.append(part)
+                parts.append(String(part))
             } else {
                 let part = rest.prefix { $0 != "." }
                 parts.append(String(part))

@@ -1,3 +1,5 @@
+internal import Spool
+
 /// What the key of a stream must be for reads that go by it.
 extension SQLReader {
     /// Looks whether a key that only the configuration vouches for has nulls or repeats. Reads that begin behind a key would pass such rows
@@ -5,7 +7,7 @@ extension SQLReader {
     ///
     /// - Throws: `ExtractError` of kind `.configuration` that names the key.
     func checkKey() async throws {
-        guard hasKey, key.map(\.name) != table.primaryKey else { return }
+        guard hasKey, key.map(\.name.exact) != table.primaryKey.map(\.exact) else { return }
         let nulls = key.map { "\(grammar.quoted($0.name)) IS NULL" }.joined(separator: " OR ")
         if try await firstKey(of: select(key, where: [nulls], order: []) + " LIMIT 1") != nil {
             throw ExtractError(

@@ -42,12 +42,12 @@ final class SQLReader {
             stream.mode == .incremental ? try stream.watermark.map { try resolver.column($0, "watermark") } : nil
         try resolver.checkSelection()
         var fetched: [(column: SQLColumn, field: Int)] = []
-        let needed = Set(key.map(\.name))
+        let needed = Set(key.map(\.name.exact))
         for column in table.columns {
             let field = Array(column.name.utf8).withUnsafeBytes { run.page.fields.number(of: $0) }
-            if column.name == watermark?.name { run.page.fields.select(field) }
+            if column.name.exact == watermark?.name.exact { run.page.fields.select(field) }
             let isSelected = run.page.fields.fields[field].isSelected
-            guard isSelected || needed.contains(column.name) else { continue }
+            guard isSelected || needed.contains(column.name.exact) else { continue }
             fetched.append((column, isSelected ? field : -1))
         }
         fetched.sort {
@@ -58,8 +58,8 @@ final class SQLReader {
         self.fetched = columns
         fields = fetched.map(\.field)
         types = columns.map(\.type)
-        keyPlaces = key.compactMap { part in columns.firstIndex { $0.name == part.name } }
-        watermarkPlace = watermark.flatMap { part in columns.firstIndex { $0.name == part.name } }
+        keyPlaces = key.compactMap { part in columns.firstIndex { $0.name.exact == part.name.exact } }
+        watermarkPlace = watermark.flatMap { part in columns.firstIndex { $0.name.exact == part.name.exact } }
         normalizer = SQLNormalizer(nestsAsJSON: stream.nestsAsJSON)
     }
 

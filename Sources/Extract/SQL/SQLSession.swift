@@ -31,7 +31,7 @@ protocol SQLSession: AnyObject, Sendable {
 /// How a server's language spells what reads are made of.
 protocol SQLGrammar: Sendable {
     /// The quote of identifiers.
-    var quote: Character { get }
+    var quote: Unicode.Scalar { get }
     /// The server's clock in UTC, `2025-11-25 14:57:57.425`.
     var now: String { get }
 
@@ -56,12 +56,13 @@ protocol SQLGrammar: Sendable {
 
 extension SQLGrammar {
     func quoted(_ name: String) -> String {
-        let quote = String(quote)
-        var text = quote
-        for character in name {
-            text.append(character)
-            if character == self.quote { text.append(character) }
+        // By scalars: a quote before an accent is still a quote, and what only looks like one is none.
+        var text = String.UnicodeScalarView([quote])
+        for scalar in name.unicodeScalars {
+            text.append(scalar)
+            if scalar == quote { text.append(scalar) }
         }
-        return text + quote
+        text.append(quote)
+        return String(text)
     }
 }

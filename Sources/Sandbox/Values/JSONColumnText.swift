@@ -25,9 +25,10 @@ enum JSONColumnText {
             }
             return .array(result)
         case .object(let members):
-            var names: Set<String> = []
+            var names: Set<[UInt8]> = []
             var result: [JSONMember] = []
-            for member in members where names.insert(member.name).inserted {
+            // By their bytes: a `String` takes names that only look alike for one.
+            for member in members where names.insert(Array(member.name.utf8)).inserted {
                 guard let value = sorted(member.value, depth: depth + 1) else { return nil }
                 result.append(JSONMember(member.name, value))
             }

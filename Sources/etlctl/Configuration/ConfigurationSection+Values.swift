@@ -1,3 +1,4 @@
+import Spool
 import Yams
 
 /// Typed reads. Each takes the key, so bounds, choices and defaults come from the same list that the JSON Schema is
@@ -174,7 +175,7 @@ extension ConfigurationSection {
             let item = ConfigurationValue(
                 node: node, path: entry.value.path, line: node.mark?.line ?? entry.value.line)
             guard let text = try text(item, allowsEmpty: allowsEmptyText) else { continue }
-            if texts.contains(text) {
+            if texts.contains(where: { $0.exact == text.exact }) {
                 throw reader.failure(at: item.path, line: item.line, "\"\(text)\" stands twice in the list")
             }
             texts.append(text)

@@ -1,5 +1,6 @@
 import Foundation
 import JSONBytes
+import Spool
 
 /// What a stream's watermark belongs to: what it reads and where that goes.
 ///
@@ -54,7 +55,7 @@ struct StreamPosition: Sendable, Equatable {
     ) -> Failure? {
         let differences = parts.compactMap { part in
             let other = kept.parts.first { $0.name == part.name }
-            return other.flatMap { $0.value == part.value ? nil : (part: part, kept: $0.value) }
+            return other.flatMap { $0.value.exact == part.value.exact ? nil : (part: part, kept: $0.value) }
         }
         guard let first = differences.first else { return nil }
         let others = differences.dropFirst().map(\.part.name)
@@ -89,8 +90,8 @@ extension StreamConfiguration {
         let (columns, exclude): (JSONValue, JSONValue) =
             switch fields {
             case .all: (.null, .null)
-            case .only(let names): (.array(names.sorted().map { .string($0) }), .null)
-            case .except(let names): (.null, .array(names.sorted().map { .string($0) }))
+            case .only(let names): (.array(names.map(\.exact).sorted().map { .string($0.string) }), .null)
+            case .except(let names): (.null, .array(names.map(\.exact).sorted().map { .string($0.string) }))
             }
         let renames = rename.sorted { $0.key < $1.key }.map {
             JSONMember($0.key, .string($0.value))

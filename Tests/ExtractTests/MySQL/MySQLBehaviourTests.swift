@@ -33,6 +33,47 @@ import Testing
         }
     }
 
+    @Test func `columns whose names look alike are two columns, and what looks like a quote is none`() async throws {
+        // U+1FEF is canonically equivalent to the back quote.
+        let (composed, decomposed, mark) = ("\u{E9}", "e\u{301}", "q\u{1FEF}")
+        let table = """
+            CREATE TABLE lookalikes (id int, `\(composed)` int, `\(decomposed)` int, `\(mark)` int, PRIMARY KEY (id, `\(decomposed)`));
+            INSERT INTO lookalikes SELECT seq, 10 + seq, 20 + seq, 30 + seq FROM seq_1_to_3;
+            """
+        try await withOrders(table) { database, spool in
+            let stream = SQLExtraction(
+                database.source(), spool, from: "lookalikes", mode: .incremental, watermark: decomposed
+            ) {
+                $0.exclude = [composed]
+                $0.key = [mark]
+            }
+            let cut = await SourceContract.cut(stream.withOptions { $0.rowsPerPage = 1 }, afterCommits: 2)
+            #expect(cut != nil)
+            try await stream.complete()
+            #expect(
+                try await stream.rows().map(\.fields)
+                    == (1...3).map {
+                        #"{"e_":\#(20 + $0),"id":\#($0),"q_":\#(30 + $0)}"#
+                    })
+            #expect(try await stream.rows().map(\.id) == ["31", "32", "33"])
+        }
+    }
+
+    @Test func `a text watermark with NUL is gone on from, not from what stands before the NUL`() async throws {
+        let table = """
+            CREATE TABLE orders (id int PRIMARY KEY, w varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin);
+            INSERT INTO orders VALUES (1, 'w'), (2, concat('w', char(0), 'a')), (3, concat('w', char(0), 'b'));
+            """
+        try await withOrders(table) { database, spool in
+            let stream = SQLExtraction(database.source(), spool, from: "orders", mode: .incremental, watermark: "w")
+            #expect(try await stream.complete().watermark == "w\0b")
+            let second = try await stream.complete()
+            #expect(second.watermark == "w\0b")
+            #expect(second.counters.rowsRead == 1 && second.counters.rowsSpooled == 0)
+            #expect(try await spool.streamsOnRecord().map(\.watermark?.value) == ["w\0b"])
+        }
+    }
+
     @Test func `what does not exist is named`() async throws {
         try await withOrders { database, spool in
             for from in ["missing", "nowhere.orders"] {

@@ -35,6 +35,41 @@ import Testing
         }
     }
 
+    @Test func `columns whose names look alike are two columns, and a quote before an accent is a quote`() async throws
+    {
+        let (composed, decomposed, quote) = ("\u{E9}", "e\u{301}", "q\"\u{301}")
+        let table = """
+            CREATE TABLE "\u{212A}" (id int, "\(composed)" int, "\(decomposed)" int, "q""\u{301}" int, PRIMARY KEY (id, "\(decomposed)"));
+            INSERT INTO "\u{212A}" SELECT n, 10 + n, 20 + n, 30 + n FROM generate_series(1, 3) n;
+            """
+        try await withOrders(table) { database, spool in
+            let stream = SQLExtraction(database.source(), spool, from: "\u{212A}")
+            try await stream.complete()
+            #expect(
+                try await stream.rows().map(\.fields)
+                    == (1...3).map {
+                        #"{"_":\#(10 + $0),"e_":\#(20 + $0),"id":\#($0),"q__":\#(30 + $0)}"#
+                    })
+            #expect(try await stream.rows().map(\.id) == ["[1,21]", "[2,22]", "[3,23]"])
+            try await withTemporarySpool { spool in
+                let chosen = SQLExtraction(
+                    database.source(), spool, from: "\u{212A}", mode: .incremental, watermark: decomposed
+                ) {
+                    $0.columns = [composed]
+                    $0.key = [quote]
+                }
+                let cut = await SourceContract.cut(chosen.withOptions { $0.rowsPerPage = 1 }, afterCommits: 2)
+                #expect(cut != nil)
+                try await chosen.complete()
+                #expect(
+                    try await chosen.rows().map(\.fields) == (1...3).map { #"{"_":\#(10 + $0),"e_":\#(20 + $0)}"# })
+                #expect(try await chosen.rows().map(\.id) == ["31", "32", "33"])
+            }
+            let unknown = await SQLExtraction(database.source(), spool, from: "K").run()
+            #expect(unknown.kind == .configuration)
+        }
+    }
+
     @Test(arguments: ["missing", "public.Orders", "nowhere.orders"])
     func `a table that does not exist is named`(from: String) async throws {
         try await withOrders { database, spool in

@@ -57,6 +57,14 @@ import Testing
         #expect(now.refusal(of: kept, for: configuration.streams[0], in: configuration) == nil)
     }
 
+    @Test func `names that only look alike are other names`() throws {
+        let (kept, _) = try position(Self.file.replacing("public.memos", with: "\u{E9}"))
+        let (now, configuration) = try position(Self.file.replacing("public.memos", with: "e\u{301}"))
+        #expect(now.refusal(of: kept, for: configuration.streams[0], in: configuration) != nil)
+        let both = try decode(stream("source: shop", "from: public.memos", "columns: [\u{E9}, e\u{301}]"))
+        #expect(both.streams[0].fields == .only(["\u{E9}", "e\u{301}"]))
+    }
+
     @Test func `what the source adds is kept and compared`() throws {
         var (kept, configuration) = try position(Self.file)
         var now = kept

@@ -1,4 +1,5 @@
 internal import JSONBytes
+internal import Spool
 
 #if canImport(Glibc)
     internal import Glibc
@@ -161,20 +162,20 @@ final class CSVReader: TextRecordReader {
 
     /// The header's names; a name that occurs again gets a number.
     private func names() -> [String] {
-        var taken: Set<String> = []
-        let plain = cells.map { String(decoding: text($0), as: UTF8.self) }
+        var taken: Set<ExactText> = []
+        let plain = cells.map { ExactText(String(decoding: text($0), as: UTF8.self)) }
         let given = Set(plain)
-        var numbers: [String: Int] = [:]
+        var numbers: [ExactText: Int] = [:]
         return plain.map { name in
             var number = numbers[name] ?? 1
-            var candidate = number > 1 ? "\(name)_\(number)" : name
+            var candidate = number > 1 ? ExactText("\(name)_\(number)") : name
             while taken.contains(candidate) || (number > 1 && given.contains(candidate)) {
                 number += 1
-                candidate = "\(name)_\(number)"
+                candidate = ExactText("\(name)_\(number)")
             }
             taken.insert(candidate)
             if number > 1 { numbers[name] = number }
-            return candidate
+            return candidate.string
         }
     }
 

@@ -1,4 +1,5 @@
 internal import JSONBytes
+internal import Spool
 
 #if canImport(Glibc)
     internal import Glibc
@@ -124,12 +125,12 @@ final class JSONLinesReader: TextRecordReader {
     /// Where the last member of each name begins.
     private func lastMembers(_ start: JSONReader) throws(JSONSyntaxError) -> Set<Int> {
         var reader = start
-        var last: [String: Int] = [:]
+        var last: [ExactText: Int] = [:]
         if try reader.enterObject() {
             repeat {
                 reader.skipWhitespace()
                 let at = reader.at
-                let name = reader.string(try reader.readKey())
+                let name = ExactText(reader.string(try reader.readKey()))
                 last[name] = at
                 try reader.skipValue()
             } while try reader.hasNextMember()

@@ -70,11 +70,11 @@ struct ParquetObjectRead {
 
     private func wantedColumns(_ metadata: ParquetMetadata) throws -> [(ParquetNode, field: Int)] {
         let columns = try ParquetSchemaBuilder.columns(metadata.schema)
-        var names: Set<String> = []
-        for column in columns where !names.insert(column.name).inserted {
+        var names: Set<ExactText> = []
+        for column in columns where !names.insert(column.name.exact).inserted {
             throw BrokenObject(reason: "it has two columns \(column.name)")
         }
-        for key in run.stream.key where !names.contains(key) {
+        for key in run.stream.key where !names.contains(key.exact) {
             throw ExtractError(
                 .configuration,
                 "\(context.url) has no column \(key), which is part of the key of stream \(run.stream.name)",
@@ -92,7 +92,9 @@ struct ParquetObjectRead {
     ) throws -> [ParquetColumn] {
         var byLeaf = [ParquetColumn?](repeating: nil, count: group.columns.count)
         for leaf in leaves {
-            guard leaf.index < group.columns.count, group.columns[leaf.index].path == leaf.path else {
+            guard leaf.index < group.columns.count,
+                group.columns[leaf.index].path.map(\.exact) == leaf.path.map(\.exact)
+            else {
                 throw BrokenObject(reason: "a row group's columns are not those of the schema")
             }
             byLeaf[leaf.index] = try ParquetColumn(leaf, group.columns[leaf.index], file.another())
