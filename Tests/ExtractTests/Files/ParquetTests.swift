@@ -71,6 +71,21 @@ struct ParquetTests {
         }
     }
 
+    @Test(.needsPython) func `the members of a map stand in the order of their keys' bytes`() async throws {
+        try await withFiles("maps.parquet") { files in
+            _ = try await PythonPeer.run("odd_parquet", arguments: [files.folder])
+            try await files.complete()
+            let maps = try await files.rows().map { Array(($0["m"]?.stringValue ?? "").utf8) }
+            #expect(
+                maps
+                    == [
+                        // A control, a line feed, a quote and a backslash stand where their bytes are, not their escapes.
+                        #"{"":7,"\u0001":1,"\n":2,"\"":8,"A":3,"G":4,"\\":5,"a":6}"#,
+                        "{\"e\u{301}\":2,\"\u{E9}\":1}",
+                    ].map { Array($0.utf8) })
+        }
+    }
+
     @Test(.needsPython) func `a run that is cut off in a row group goes on at its row, and columns are chosen`()
         async throws
     {

@@ -215,7 +215,7 @@ final class ParquetRowWriter {
             if hasTextKeys {
                 // A null is no key of an object.
                 let isNull = keyText.first != UInt8(ascii: "\"")
-                let content = isNull ? [] : [UInt8](keyText.dropFirst().dropLast())
+                let content = isNull ? [] : decoded(UnsafeRawBufferPointer(rebasing: keyText.dropFirst().dropLast()))
                 if isNull {
                     nested.truncate(to: keyStart)
                     nested.append("\"\"")
@@ -231,6 +231,14 @@ final class ParquetRowWriter {
         }
         if hasTextKeys { sort(entries, from: start + 1) }
         nested.append(UInt8(ascii: hasTextKeys ? "}" : "]"))
+    }
+
+    /// The bytes of a key, which sort otherwise than its escapes.
+    private func decoded(_ content: UnsafeRawBufferPointer) -> [UInt8] {
+        guard content.contains(UInt8(ascii: "\\")) else { return [UInt8](content) }
+        sorting.removeAll()
+        sorting.appendDecoded(content)
+        return [UInt8](sorting.bytes)
     }
 
     private func sort(_ entries: [Entry], from start: Int) {
