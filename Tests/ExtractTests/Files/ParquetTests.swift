@@ -86,6 +86,27 @@ struct ParquetTests {
         }
     }
 
+    @Test(.needsPython) func `a decimal is rescued only where BIGNUMERIC can't hold its value, whatever its scale`()
+        async throws
+    {
+        try await withFiles("d*.parquet") { files in
+            let printed = try await PythonPeer.run("odd_parquet", arguments: [files.folder])
+            let wanted = try String(decoding: printed, as: UTF8.self).split(separator: "\n").map {
+                try JSONValue(parsing: String($0))
+            }
+            #expect(Set(wanted.map { $0["fits"]?.boolValue }).count == 2)
+            try await files.complete()
+            let rows = try await files.rows()
+            #expect(rows.count == wanted.count)
+            for (row, wanted) in zip(rows, wanted) {
+                #expect(row.path.hasSuffix(wanted["file"]?.stringValue ?? ""))
+                let text = wanted["text"]?.stringValue ?? ""
+                let fits = wanted["fits"]?.boolValue == true
+                #expect(row.fields == (fits ? #"{"d":"\#(text)"}"# : #"{"_rescued":"{\"d\":\"\#(text)\"}","d":null}"#))
+            }
+        }
+    }
+
     @Test(.needsPython) func `a run that is cut off in a row group goes on at its row, and columns are chosen`()
         async throws
     {

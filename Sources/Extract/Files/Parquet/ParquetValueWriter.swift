@@ -115,8 +115,11 @@ final class ParquetValueWriter {
         }
         let whole = magnitude.dropLast(scale)
         let text = (isNegative ? "-" : "") + whole + (scale > 0 ? "." + magnitude.suffix(scale) : "")
-        // BigQuery's data types page: 29 and 9 digits before and behind the point, 38 and 38.
-        guard whole.utf8.count <= 38, scale <= 38 else { return rescue(text, to: target) }
+        // BigQuery's data types page: 29 and 9 digits before and behind the point, 38 and 38. Of longer ones the value decides.
+        let isShort = whole.utf8.count <= 38 && scale <= 38
+        guard isShort || Array(text.utf8).withUnsafeBytes(DecimalText.fitsBignumeric) else {
+            return rescue(text, to: target)
+        }
         target.append("\"\(text)\"")
         return whole.utf8.count <= 29 && scale <= 9 ? .numeric : .bignumeric
     }
