@@ -64,7 +64,10 @@ struct VersionSettlement {
 
     private func repeated(_ record: PageBuilder.Record) -> ExtractError {
         let key = String(decoding: page.values.bytes(record.identity), as: UTF8.self)
-        return .repeatedKey(key, stream: run.stream)
+        var error = ExtractError.repeatedKey(key, stream: run.stream)
+        // This run knows the key as met, whatever becomes of the rows: the next one looks at all of them anew.
+        error.endsRun = true
+        return error
     }
 
     private struct Counted: Hashable {

@@ -90,10 +90,13 @@ final class BigQueryPageReader {
         var record: PageBuilder.Record
         if !run.stream.key.isEmpty {
             guard let key = parts.key else {
-                throw ExtractError(
+                var error = ExtractError(
                     .configuration,
                     "a row of stream \(run.stream.name) has no value in its key \(run.stream.key.joined(separator: ", "))",
                     hint: "set key: to columns without nulls")
+                // The job's result stays as it is, also once the row is mended.
+                error.endsRun = true
+                throw error
             }
             record = PageBuilder.Record(slots: parts.slots, id: key, version: key, identity: key)
             if run.stream.mode == .changes {

@@ -20,8 +20,9 @@ struct FilesPosition {
     var looksUp: Bool
     /// Readings that this run has begun of objects.
     var attempts = 0
-    /// An object was replaced while it was read: keys of its first version may come again.
-    var mayRepeatKeys = false
+    /// Rows are spooled of an object that was not read to its end in that version: their keys may come again, and a snapshot with them would
+    /// be of two versions.
+    var hasStrayRows = false
     var part: Part?
 
     init(looksUp: Bool) { self.looksUp = looksUp }
@@ -29,7 +30,7 @@ struct FilesPosition {
     var json: JSONValue {
         var members: [(String, JSONValue)] = [
             ("phase", .string(phase.rawValue)), ("looksUp", .bool(looksUp)), ("attempts", .number(String(attempts))),
-            ("mayRepeatKeys", .bool(mayRepeatKeys)),
+            ("stray", .bool(hasStrayRows)),
         ]
         if let part {
             members += [
@@ -47,7 +48,7 @@ struct FilesPosition {
         self.phase = phase
         looksUp = json["looksUp"]?.boolValue ?? false
         attempts = Int(json["attempts"]?.intValue ?? 0)
-        mayRepeatKeys = json["mayRepeatKeys"]?.boolValue ?? false
+        hasStrayRows = json["stray"]?.boolValue ?? false
         guard let name = json["object"]?.stringValue, let version = json["version"]?.stringValue else { return }
         var place = TextPlace()
         place.offset = json["offset"]?.intValue ?? 0

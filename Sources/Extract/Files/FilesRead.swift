@@ -14,6 +14,8 @@ final class FilesRead {
     private var rejectedSinceCommit: [String] = []
     private var matches = 0
     private var problems = FilesProblems()
+    /// The object that was gone on in, when something was wrong with it.
+    private var passedOver: String?
 
     init(_ run: RunContext, store: any ObjectStore) throws {
         self.run = run
@@ -23,14 +25,17 @@ final class FilesRead {
         position =
             FilesPosition(run.position)
             ?? FilesPosition(looksUp: run.stream.mode != .full && run.state.hasRows && knowsNothing)
-        run.refusesRepeatedKeys = run.stream.mode == .changes && !position.mayRepeatKeys
+        run.refusesRepeatedKeys = run.stream.mode == .changes && !position.hasStrayRows
     }
 
     /// Returns false when a budget ended it early.
     func read() async throws -> Bool {
         if position.looksUp, !run.usesTemporaryIndex { try await run.lookUpSpooledRows() }
         if position.phase == .read {
-            guard try await readAll() else { return false }
+            if run.stream.mode == .full, position.hasStrayRows {
+                throw givenUp("an object could not be read to its end")
+            }
+            guard try await readPart(), try await readAll() else { return false }
             try problems.report(to: run)
             if matches == 0 {
                 run.warn("no_objects", "no object below \(store.url) matches \(run.stream.from ?? "")")
@@ -48,6 +53,57 @@ final class FilesRead {
 
     private var gone: GoneRecords { GoneRecords(run: run, subject: "stream \(run.stream.name)") }
 
+    /// Goes on in the object that was read in part, before all others; one that is another now is read with them, from its beginning.
+    private func readPart() async throws -> Bool {
+        guard let part = position.part else { return true }
+        guard !run.isExhausted else { return false }
+        let object = try await listed(part.object.name)
+        if let object, object == part.object {
+            guard let record = try await run.store.openObjects(stream: run.state.number, names: [object.name]).first
+            else { return true }
+            let problemsBefore = problems.count
+            guard try await readGuarded(object, record) else { return false }
+            if problems.count > problemsBefore { passedOver = object.name }
+            // The spool is asked what has been read.
+            try await commit()
+            return true
+        }
+        let event = object == nil ? "deleted" : "replaced"
+        let change = "\(store.url(of: part.object.name)) was \(event) before it was read to its end"
+        if run.stream.mode == .full { throw givenUp(change) }
+        problems.rewritten.append(change)
+        noteStrayRows()
+        position.part = nil
+        return true
+    }
+
+    /// The object of exactly this name as it is now; nil if there is none.
+    private func listed(_ name: String) async throws -> StoredObject? {
+        var token: String?
+        repeat {
+            let listing = try await store.list(prefix: name, after: token)
+            if let object = listing.objects.first(where: { $0.name == name }) { return object }
+            token = listing.next
+        } while token != nil
+        return nil
+    }
+
+    private func noteStrayRows() {
+        position.hasStrayRows = true
+        run.refusesRepeatedKeys = false
+    }
+
+    /// Why a snapshot that holds a part of an object can't become whole any more: no later reading takes spooled rows away.
+    private func givenUp(_ change: String) -> ExtractError {
+        run.warn("object_changed", "\(change): this snapshot is given up, and the next run begins another")
+        var error = ExtractError(
+            .unavailable, "\(change): a snapshot with a part of it can't become whole, so this one is given up",
+            hint: "run the same command again when nothing writes to the objects: it begins another snapshot")
+        error.isFinal = true
+        error.endsRun = true
+        return error
+    }
+
     private func readAll() async throws -> Bool {
         var token: String?
         repeat {
@@ -55,7 +111,7 @@ final class FilesRead {
             let objects = listing.objects.filter { glob.matches($0.name) }
             matches += objects.count
             let records = try await run.store.openObjects(stream: run.state.number, names: objects.map(\.name))
-            for (object, record) in zip(objects, records) where !isRead(object, record) {
+            for (object, record) in zip(objects, records) where !isRead(object, record) && object.name != passedOver {
                 try Task.checkCancellation()
                 guard !run.isExhausted else {
                     try await commit()
@@ -80,16 +136,23 @@ final class FilesRead {
 
     /// Reads one object; what is wrong with it alone is noted and does not stop the others.
     private func readGuarded(_ object: StoredObject, _ record: ObjectRecord) async throws -> Bool {
+        let isBegun = position.part?.object == object
+        let rowsBefore = run.rowsRead
+        var hasRows: Bool { isBegun || run.rowsRead > rowsBefore }
         do {
             return try await read(object, record)
         } catch let broken as BrokenObject {
             problems.broken.append("\(store.url(of: object.name)): \(broken.reason)")
         } catch let problem as ObjectStoreError {
+            if run.stream.mode == .full, hasRows {
+                if position.part?.object == object { throw givenUp(problem.description) }
+                // None of them is stored: another attempt begins with this page.
+                throw ExtractError(.unavailable, problem.description, hint: FilesProblems.changedHint)
+            }
             // The rows read so far were there; what is there now is read when the object is met again.
             problems.changed.append(problem.description)
-            position.mayRepeatKeys = true
-            run.refusesRepeatedKeys = false
         }
+        if hasRows { noteStrayRows() }
         position.part = nil
         return true
     }
@@ -184,15 +247,32 @@ final class ObjectContext {
 
 /// What was wrong with single objects.
 private struct FilesProblems {
+    static let changedHint = "run the same command again when nothing writes to these objects"
+
     var broken: [String] = []
+    /// While they were read.
     var changed: [String] = []
+    /// While the run was cut off; they are read again.
+    var rewritten: [String] = []
+
+    var count: Int { broken.count + changed.count }
 
     func report(to run: RunContext) throws {
-        if !changed.isEmpty, run.stream.mode == .incremental {
+        var told: [String] = []
+        if !rewritten.isEmpty {
+            told.append(
+                "\(rewritten.prefix(5).joined(separator: "; ")): what was read of it stays, and this run reads what is there now"
+            )
+        }
+        if !changed.isEmpty {
+            let reader = run.stream.mode == .incremental ? "the next run" : "another attempt"
+            told.append("\(changed.prefix(5).joined(separator: "; ")): \(reader) reads what is there then")
+        }
+        if !told.isEmpty {
+            let later =
+                run.stream.mode == .changes ? "; rows that are there no more become deletes in the next run" : ""
             run.warn(
-                "object_changed",
-                "\(changed.prefix(5).joined(separator: "; ")): the next run reads what is there then",
-                count: changed.count)
+                "object_changed", told.joined(separator: "; ") + later, count: rewritten.count + changed.count)
         }
         let snapshotHurt = run.stream.mode == .incremental ? [] : changed
         guard !broken.isEmpty || !snapshotHurt.isEmpty else { return }
@@ -200,7 +280,7 @@ private struct FilesProblems {
             broken.isEmpty ? .unavailable : .malformed,
             (broken + snapshotHurt).prefix(10).joined(separator: "; "),
             hint: broken.isEmpty
-                ? "run the same command again when nothing writes to these objects"
+                ? Self.changedHint
                 : "the other objects were read; mend or remove these, then run the same command again")
         error.endsRun = !broken.isEmpty
         throw error
