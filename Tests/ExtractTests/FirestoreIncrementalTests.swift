@@ -159,6 +159,34 @@ import Testing
         }
     }
 
+    @Test func `NaN and infinity are counted as unseen and never end a stream of numbers`() async throws {
+        try await withDatabase { database, spool in
+            let stream = stream(database, spool)
+            try await database.write([
+                .set("memos/a", ["at": ["doubleValue": "-Infinity"]]), .set("memos/b", ["at": .double("2.5")]),
+                .set("memos/nan", ["at": ["doubleValue": "NaN"]]),
+                .set("memos/inf", ["at": ["doubleValue": "Infinity"]]),
+                .set("memos/text", ["at": .text("x")]),
+            ])
+            let first = try await stream.complete()
+            #expect(try await stream.rows().map { $0["_id"]?.stringValue } == ["a", "b"])
+            #expect(first.watermark == "2.5")
+            #expect(first.warning("watermark_unseen")?.count == 3)
+            try await database.set("memos/c", ["at": .double("1e300")])
+            #expect(try await stream.complete().counters.rowsSpooled == 1)
+            let everything = try await stream.withOptions { $0.readsEverything = true }.complete()
+            #expect(everything.counters.rowsSpooled == 3)
+            try await database.set("memos/d", ["at": .double("2e300")])
+            #expect(try await stream.complete().counters.rowsSpooled == 1)
+        }
+        try await withDatabase { database, spool in
+            try await database.set("memos/inf", ["at": ["doubleValue": "Infinity"]])
+            let alone = try await stream(database, spool).complete()
+            #expect(alone.warning("watermark_empty") != nil)
+            #expect(alone.warning("watermark_unseen")?.count == 1)
+        }
+    }
+
     @Test(arguments: [
         (Lookback.number(5), JSONValue.time("2025-01-01T00:00:00Z")), (.duration(.seconds(5)), .integer(4)),
         (.number(5), .text("x")),

@@ -48,10 +48,12 @@ struct BigQueryPlan: Sendable {
 
     /// What is read. Only the columns that are wanted: BigQuery bills by column.
     ///
-    /// - Parameter schema: the relation's fields.
+    /// - Parameters:
+    ///   - schema: the relation's fields.
+    ///   - kind: the watermark's type, where the rows are bounded by it.
     func rows(
-        _ schema: [BigQueryField], lower: BigQueryWatermark?, upper: BigQueryWatermark?, isBounded: Bool,
-        isOrdered: Bool
+        _ schema: [BigQueryField], _ kind: BigQueryField.Kind, lower: BigQueryWatermark?, upper: BigQueryWatermark?,
+        isBounded: Bool, isOrdered: Bool
     ) throws -> BigQueryQuery {
         var query = BigQueryQuery(text: "SELECT \(try columns(schema)) FROM \(relation)")
         guard isBounded, let watermark = stream.watermark else { return query }
@@ -65,11 +67,16 @@ struct BigQueryPlan: Sendable {
             conditions.append("\(column) <= @\(Self.upperName)")
             query.parameters.append(upper.parameter(Self.upperName))
         }
+        if kind == .float64 { conditions.append(Self.isBelowInfinity(column)) }
         if conditions.isEmpty { conditions.append("\(column) IS NOT NULL") }
         query.text += " WHERE \(conditions.joined(separator: " AND "))"
         if isOrdered { query.text += " ORDER BY \(column)" }
         return query
     }
+
+    /// True for what a FLOAT64 watermark can follow: not for NaN, which compares with nothing, nor for infinity, beyond which no value could
+    /// ever be found.
+    private static func isBelowInfinity(_ column: String) -> String { "\(column) < CAST('inf' AS FLOAT64)" }
 
     private func columns(_ schema: [BigQueryField]) throws -> String {
         for name in needed where BigQueryNormalizer.place(of: name, in: schema) == nil {
@@ -90,18 +97,19 @@ struct BigQueryPlan: Sendable {
         return wanted.map { Self.quoted($0.name) }.joined(separator: ", ")
     }
 
-    /// What the watermark can't see: rows of the future, and nulls. One row of two numbers.
-    func unseen(upper: BigQueryWatermark?, countsNulls: Bool) -> BigQueryQuery? {
-        guard let watermark = stream.watermark, upper != nil || countsNulls else { return nil }
+    /// What the watermark can't see: rows of the future, and those without a value that it can follow. One row of two numbers.
+    func unseen(_ kind: BigQueryField.Kind, upper: BigQueryWatermark?, countsUnseen: Bool) -> BigQueryQuery? {
+        guard let watermark = stream.watermark, upper != nil || countsUnseen else { return nil }
         let column = Self.quoted(watermark)
         var query = BigQueryQuery(text: "")
         let future = upper == nil ? "0" : "COUNTIF(\(column) > @\(Self.upperName))"
-        let nulls = countsNulls ? "COUNTIF(\(column) IS NULL)" : "0"
-        query.text = "SELECT \(future) AS future_rows, \(nulls) AS null_rows FROM \(relation)"
+        let isUnseen = "\(column) IS NULL" + (kind == .float64 ? " OR NOT \(Self.isBelowInfinity(column))" : "")
+        let unseen = countsUnseen ? "COUNTIF(\(isUnseen))" : "0"
+        query.text = "SELECT \(future) AS future_rows, \(unseen) AS unseen_rows FROM \(relation)"
         if let upper {
             query.parameters.append(upper.parameter(Self.upperName))
             // With the condition, a table that is partitioned by the watermark reads no more than the future.
-            if !countsNulls { query.text += " WHERE \(column) > @\(Self.upperName)" }
+            if !countsUnseen { query.text += " WHERE \(column) > @\(Self.upperName)" }
         }
         return query
     }

@@ -247,7 +247,7 @@ struct BigQueryRead {
         let schema = try await schema()
         let kind = isIncremental(position) ? try watermarkKind(schema) : .other
         let query = try plan.rows(
-            schema, lower: position.lower.flatMap { BigQueryWatermark($0, kind) },
+            schema, kind, lower: position.lower.flatMap { BigQueryWatermark($0, kind) },
             upper: position.upper.flatMap { BigQueryWatermark($0, kind) }, isBounded: isIncremental(position),
             isOrdered: position.isSorted)
         let requestID = position.requestID ?? self.requestID()
@@ -352,7 +352,7 @@ struct BigQueryRead {
         let isDue = countedAt.map { now.since($0) >= .seconds(86_400) || now < $0 } ?? true
         var unseen = run.note("unseen")?.intValue.map { Int($0) }
         let upper = position.upper.flatMap { BigQueryWatermark($0, kind) }
-        if !run.isExhausted, let query = plan.unseen(upper: upper, countsNulls: isDue) {
+        if !run.isExhausted, let query = plan.unseen(kind, upper: upper, countsUnseen: isDue) {
             do {
                 let counts = try await client.values(query, requestID: requestID(), subject: plan.subject)
                 run.countReads(1)
@@ -362,9 +362,9 @@ struct BigQueryRead {
                         "\(future) rows have a \(stream.watermark ?? "") later than now; they wait for their time",
                         count: future)
                 }
-                if isDue, counts.count == 2, let nulls = counts[1].flatMap({ Int($0) }) {
-                    unseen = nulls
-                    try await run.keepNote("unseen", .number(String(nulls)))
+                if isDue, counts.count == 2, let counted = counts[1].flatMap({ Int($0) }) {
+                    unseen = counted
+                    try await run.keepNote("unseen", .number(String(counted)))
                     try await run.keepNote("unseen_at", .number(String(now.microseconds)))
                 }
             } catch let error as ExtractError {
@@ -372,9 +372,11 @@ struct BigQueryRead {
             }
         }
         guard let unseen, unseen > 0 else { return }
+        let name = stream.watermark ?? ""
+        let lack = kind == .float64 ? "no \(name), or NaN or infinity in it," : "no \(name)"
         run.warn(
             "watermark_unseen",
-            "\(unseen) rows of \(plan.subject) have no \(stream.watermark ?? "") and are never read by this stream; mode: changes reads every row",
+            "\(unseen) rows of \(plan.subject) have \(lack) and are never read by this stream; mode: changes reads every row",
             count: unseen)
     }
 }

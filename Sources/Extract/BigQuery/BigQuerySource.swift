@@ -69,7 +69,7 @@ package struct BigQuerySource: CheckableSource {
     package func bytes(_ stream: ExtractRequest) async throws -> Int64 {
         let plan = try BigQueryPlan(stream, project: project)
         let schema = try await client.dryRun(plan.probe, subject: plan.subject).fields
-        let query = try plan.rows(schema, lower: nil, upper: nil, isBounded: false, isOrdered: false)
+        let query = try plan.rows(schema, .other, lower: nil, upper: nil, isBounded: false, isOrdered: false)
         return try await client.dryRun(query, subject: plan.subject).bytesProcessed
     }
 

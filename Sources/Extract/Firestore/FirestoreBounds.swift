@@ -89,6 +89,7 @@ struct FirestoreBounds {
             var query = FirestoreQuery(reader.collection)
             query.isKeysOnly = true
             query.filter(field, "GREATER_THAN_OR_EQUAL", kind.least)
+            if let limit = kind.limit { query.filter(field, "LESS_THAN", limit) }
             query.order(by: field)
             query.limit = 1
             guard try await !elements(of: query, readTime).isEmpty else { continue }
@@ -124,6 +125,7 @@ struct FirestoreBounds {
         var query = FirestoreQuery(reader.collection)
         query.fields = [field]
         query.filter(field, "GREATER_THAN_OR_EQUAL", kind.least)
+        if let limit = kind.limit { query.filter(field, "LESS_THAN", limit) }
         query.order(by: field, descending: true)
         query.limit = 1
         guard let member = try await elements(of: query, readTime).first?["fields"]?[field]?.objectValue?.first else {

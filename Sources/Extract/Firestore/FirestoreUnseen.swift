@@ -45,6 +45,7 @@ struct FirestoreUnseen {
         guard let kind else { return total }
         var query = FirestoreQuery(reader.collection)
         query.filter(field, "GREATER_THAN_OR_EQUAL", kind.least)
+        if let limit = kind.limit { query.filter(field, "LESS_THAN", limit) }
         guard let visible = try await count(query, readTime: readTime) else { return nil }
         return max(0, total - visible)
     }

@@ -21,7 +21,7 @@ enum WatermarkClass: String, Sendable {
     func includes(_ value: FirestoreNormalizer.WatchedValue) -> Bool {
         switch (self, value) {
         case (.timestamp, .timestamp), (.number, .integer), (.string, .string): true
-        case (.number, .double(let double)): !double.isNaN
+        case (.number, .double(let double)): !double.isNaN && double < .infinity
         default: false
         }
     }
@@ -33,6 +33,11 @@ enum WatermarkClass: String, Sendable {
         case .number: .init([("doubleValue", .string("-Infinity"))])
         case .string: .init([("stringValue", .string(""))])
         }
+    }
+
+    /// What all values lie before that a watermark can follow: beyond infinity none could ever be found. Nil where it can follow all.
+    var limit: FirestoreJSON? {
+        self == .number ? .init([("doubleValue", .string("Infinity"))]) : nil
     }
 }
 

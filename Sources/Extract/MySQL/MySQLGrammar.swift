@@ -59,5 +59,5 @@ struct MySQLGrammar: SQLGrammar {
         }
     }
 
-    func isFinite(_ term: String, _ column: SQLColumn) -> String? { nil }
+    func isBelowInfinity(_ term: String, _ column: SQLColumn) -> String? { nil }
 }

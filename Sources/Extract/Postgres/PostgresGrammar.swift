@@ -48,11 +48,12 @@ struct PostgresGrammar: SQLGrammar {
         }
     }
 
-    func isFinite(_ term: String, _ column: SQLColumn) -> String? {
+    func isBelowInfinity(_ term: String, _ column: SQLColumn) -> String? {
         switch column.type {
+        // NaN sorts behind everything.
         case .float32, .float64: "\(term) < 'Infinity'"
-        // NaN sorts behind every number. Infinity came with PostgreSQL 14, whose word for it older servers refuse.
-        case .decimal: "\(term) < 'NaN' AND \(term)::text NOT LIKE '%Infinity'"
+        // Infinity came with PostgreSQL 14, whose word for it older servers refuse.
+        case .decimal: "\(term) < 'NaN' AND \(term)::text <> 'Infinity'"
         default: nil
         }
     }

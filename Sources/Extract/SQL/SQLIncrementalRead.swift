@@ -8,6 +8,8 @@ struct SQLIncrementalRead {
     let kind: SQLWatermarkClass
     private var run: RunContext { reader.run }
     private var term: String { reader.grammar.term(column, bytewise: true) }
+    /// True for values that the watermark can follow; nil where all can be.
+    private var follows: String? { reader.grammar.isBelowInfinity(term, column) }
 
     /// - Throws: `ExtractError` of kind `.configuration` for a column whose type has no order that a watermark can have, or another one than
     ///   the kept watermark's.
@@ -86,7 +88,7 @@ struct SQLIncrementalRead {
         var conditions = ["\(term) IS NOT NULL"]
         // A date in the far future must not end the stream: such rows wait for their time.
         if let latest = reader.grammar.latest(kind) { conditions.append("\(term) <= \(latest)") }
-        if let finite = reader.grammar.isFinite(term, column) { conditions.append(finite) }
+        if let follows { conditions.append(follows) }
         let largest = try await reader.session.firstRow(
             of:
                 "SELECT \(column.expression) FROM \(reader.table.relation) WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(term) DESC LIMIT 1"
@@ -232,15 +234,17 @@ struct SQLIncrementalRead {
         var unseen = run.note("unseen")?.intValue.map(Int.init)
         let countedAt = run.note("unseen_at")?.intValue.map(Timestamp.init(microseconds:))
         let isDue = countedAt.map { now.since($0) >= .seconds(86_400) || now < $0 } ?? true
-        if isDue, let nulls = try await count("\(term) IS NULL") {
-            unseen = nulls
-            try await run.keepNote("unseen", .number(String(nulls)))
+        let isUnseen = "\(term) IS NULL" + (follows.map { " OR NOT (\($0))" } ?? "")
+        if isDue, let counted = try await count(isUnseen) {
+            unseen = counted
+            try await run.keepNote("unseen", .number(String(counted)))
             try await run.keepNote("unseen_at", .number(String(now.microseconds)))
         }
         guard let unseen, unseen > 0 else { return }
+        let lack = follows == nil ? "no \(column.name)" : "no \(column.name), or NaN or infinity in it,"
         run.warn(
             "watermark_unseen",
-            "\(unseen) rows of \(reader.table.subject) have no \(column.name) and are never read by this stream; mode: changes reads every row",
+            "\(unseen) rows of \(reader.table.subject) have \(lack) and are never read by this stream; mode: changes reads every row",
             count: unseen)
     }
 

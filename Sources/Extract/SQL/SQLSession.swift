@@ -50,8 +50,9 @@ protocol SQLGrammar: Sendable {
     /// The latest moment that a watermark of this class may have now; nil for other classes.
     func latest(_ kind: SQLWatermarkClass) -> String?
 
-    /// True for values that order like numbers do; nil where all of them do.
-    func isFinite(_ term: String, _ column: SQLColumn) -> String?
+    /// True for values that a watermark can follow: neither NaN nor infinity, beyond which no value could ever be found. Nil where a column
+    /// has no others.
+    func isBelowInfinity(_ term: String, _ column: SQLColumn) -> String?
 }
 
 extension SQLGrammar {

@@ -40,7 +40,9 @@ struct SQLWatermarkValue: Equatable {
         self.text = text
         switch kind {
         case .number:
-            guard let key = Array(text.utf8).withUnsafeBytes({ DecimalText.sortKey($0) }) else { return nil }
+            // PostgreSQL's numeric has one value before all numbers, whose keys have a second byte.
+            guard let key = text == "-Infinity" ? [0] : Array(text.utf8).withUnsafeBytes({ DecimalText.sortKey($0) })
+            else { return nil }
             sortKey = key
         case .float:
             guard let double = Double(text), !double.isNaN else { return nil }

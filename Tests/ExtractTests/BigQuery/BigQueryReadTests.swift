@@ -118,6 +118,42 @@ import Testing
         }
     }
 
+    @Test func `NaN and infinity are counted as unseen, never end a stream and are spooled by --full alone`()
+        async throws
+    {
+        try await withWarehouse { warehouse in
+            try await warehouse.makeTable(
+                schema: #"[{"name":"id","type":"INTEGER"},{"name":"w","type":"FLOAT"}]"#)
+            try await warehouse.insert([
+                #"{"id":1,"w":1.5}"#, #"{"id":2,"w":"NaN"}"#, #"{"id":3,"w":"Infinity"}"#, #"{"id":4,"w":"-Infinity"}"#,
+                #"{"id":5}"#,
+            ])
+            let stream = warehouse.with {
+                $0.mode = .incremental
+                $0.watermark = "w"
+                $0.key = ["id"]
+            }
+            func at(_ offset: Int) -> Warehouse {
+                stream.withOptions { $0.clock = { Timestamp.now().advanced(by: .seconds(offset)) } }
+            }
+            let first = try await at(-3600).complete()
+            #expect(try await stream.rows().map(\.["id"]) == [4, 1])
+            #expect(first.watermark == "1.5")
+            #expect(first.warning("watermark_unseen")?.count == 3)
+            #expect(first.warning("watermark_unseen")?.message.contains("NaN") == true)
+            try await warehouse.insert([#"{"id":6,"w":1e300}"#, #"{"id":7,"w":"NaN"}"#])
+            let second = try await stream.complete()
+            #expect(second.counters.rowsSpooled == 1 && second.watermark == "1e+300")
+            #expect(try await stream.complete().counters.rowsSpooled == 0)
+            // A day after the first count.
+            #expect(try await at(86_400 - 3000).complete().warning("watermark_unseen")?.count == 4)
+            let everything = try await stream.withOptions { $0.readsEverything = true }.complete()
+            #expect(everything.counters.rowsSpooled == 4)
+            let ids = try await stream.rows().map(\.insertID)
+            #expect(Set(ids).count == ids.count)
+        }
+    }
+
     @Test func `a query is read like a table`() async throws {
         try await withOrders((0..<10).map { row($0, at: second($0)) }) { warehouse in
             let stream = incremental(warehouse).with {
