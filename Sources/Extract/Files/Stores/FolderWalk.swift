@@ -4,8 +4,18 @@
 
 /// Finds the files of a folder whose names begin with a prefix, in all of its folders.
 struct FolderWalk {
-    /// Deeper is a circle of symbolic links.
     private static let maximumDepth = 64
+
+    /// A folder, whatever it is called.
+    private struct Folder: Equatable {
+        var device: dev_t
+        var number: ino_t
+
+        init(_ status: stat) {
+            device = status.st_dev
+            number = status.st_ino
+        }
+    }
 
     /// Ends in `/`.
     let root: String
@@ -28,17 +38,28 @@ struct FolderWalk {
                 at: .source("url"), hint: "create it, or set the source's url to another")
         }
         let base = prefix.lastIndex(of: "/").map { String(prefix[...$0]) } ?? ""
-        try walk(base, depth: 0)
+        try walk(base, within: way(to: base, from: Folder(status)))
         return found
     }
 
-    /// - Parameter folder: below the root; empty or ending in `/`.
-    private mutating func walk(_ folder: String, depth: Int) throws {
-        guard depth < Self.maximumDepth else {
+    /// The folders from the root to the one where the walk begins.
+    private func way(to base: String, from top: Folder) -> [Folder] {
+        var way = [top]
+        for end in base.indices where base[end] == "/" {
+            var status = stat()
+            if stat(root + base[...end], &status) == 0 { way.append(Folder(status)) }
+        }
+        return way
+    }
+
+    /// - Parameters:
+    ///   - folder: below the root; empty or ending in `/`.
+    ///   - way: it and all folders above it.
+    private mutating func walk(_ folder: String, within way: [Folder]) throws {
+        guard way.count <= Self.maximumDepth else {
             throw ExtractError(
-                .configuration,
-                "the folders below \(url)\(folder) are nested too deeply: probably a symbolic link into itself",
-                hint: "remove the link")
+                .configuration, "the folders below \(url)\(folder) are nested too deeply",
+                hint: "at most \(Self.maximumDepth) folders may lie in each other; narrow from: to a part of them")
         }
         guard let stream = opendir(root + folder) else {
             if errno == ENOENT || errno == ENOTDIR { return }
@@ -57,7 +78,10 @@ struct FolderWalk {
             var status = stat()
             guard stat(root + path, &status) == 0 else { continue }
             switch status.st_mode & S_IFMT {
-            case S_IFDIR: try walk(path + "/", depth: depth + 1)
+            case S_IFDIR:
+                // A link back to where it lies would show the same files again and again.
+                if way.contains(Folder(status)) { continue }
+                try walk(path + "/", within: way + [Folder(status)])
             case S_IFREG where isMatch:
                 found.append(
                     StoredObject(name: path, size: Int64(status.st_size), version: Self.version(of: status)))

@@ -18,7 +18,8 @@ package struct LocalStore: ObjectStore {
         url = "file://" + self.folder
     }
 
-    /// All files in one page, ordered by their names' bytes; symbolic links are followed. O(files) in memory.
+    /// All files in one page, ordered by their names' bytes; symbolic links are followed, but not back to a folder they lie in.
+    /// O(files) in memory.
     package func list(prefix: String, after token: String?) async throws -> ObjectListing {
         let (folder, url) = (folder, url)
         return try await BlockingFiles.run {
