@@ -336,7 +336,7 @@ import Testing
 
 extension SpoolStore {
     /// Plays a shipper whose requests all succeed.
-    fileprivate func deliverAll(of route: Route) async throws {
+    func deliverAll(of route: Route) async throws {
         for request in try await beginAll(of: route) {
             try await settle([Settlement(request, rest: .delivered, answeredAt: .now())])
         }

@@ -7,6 +7,8 @@ struct SQLSnapshotRead {
     let reader: SQLReader
     private var run: RunContext { reader.run }
     private var tracksVersions: Bool { run.stream.mode == .changes }
+    /// Without a key the run can only begin again at the first row: what it has spooled is counted in the spool, row by row.
+    private var countsRows: Bool { run.stream.mode == .full && !reader.hasKey }
 
     private struct Position {
         static let rows = "rows"
@@ -15,10 +17,13 @@ struct SQLSnapshotRead {
         var ranges: [SQLRange] = [SQLRange()]
         /// Records known when the run began.
         var known: Int
+        /// How often the run has begun at the first row again.
+        var returns = 0
 
         var json: JSONValue {
             .init([
                 ("phase", .string(phase)), ("ranges", .array(ranges.map(\.json))), ("known", .number(String(known))),
+                ("returns", .number(String(returns))),
             ])
         }
 
@@ -32,6 +37,7 @@ struct SQLSnapshotRead {
             // One range stood in the position itself in earlier versions.
             ranges = json["ranges"]?.arrayValue?.map(SQLRange.init) ?? [SQLRange(json)]
             known = json["known"]?.intValue.map(Int.init) ?? 0
+            returns = json["returns"]?.intValue.map(Int.init) ?? 0
         }
 
         var isBegun: Bool { ranges.contains { $0.isDone } || ranges.first?.after != nil }
@@ -44,7 +50,7 @@ struct SQLSnapshotRead {
         var position: Position
         if let kept = Position(run.position) {
             position = kept
-            if position.phase == Position.rows { try await takeUp(position) }
+            if position.phase == Position.rows { try await takeUp(&position) }
         } else {
             position = Position(known: run.state.knownVersions)
             position.ranges = try await SQLSplitter(reader: reader).ranges()
@@ -70,8 +76,16 @@ struct SQLSnapshotRead {
     }
 
     /// A run that was cut off goes on behind its last keys; without a key from the start, past what is spooled.
-    private func takeUp(_ position: Position) async throws {
-        if reader.hasKey {
+    private func takeUp(_ position: inout Position) async throws {
+        if countsRows {
+            position.returns += 1
+            if run.run.counters.rowsSpooled + run.result.spooled > 0 {
+                run.warn(
+                    "snapshot_lost",
+                    "the run was cut off and its snapshot with it: without a key it began again at the first row, so what was read before and after is of two moments"
+                )
+            }
+        } else if reader.hasKey {
             if position.isBegun {
                 run.warn(
                     "snapshot_lost",
@@ -95,10 +109,12 @@ struct SQLSnapshotRead {
         if position.ranges.count > 1 || position.isBegun { try await reader.checkKey() }
         let standing = Standing(position)
         defer { position = standing.position }
+        let reading = ObjectReading(number: -run.state.number, reading: run.reading(position.returns))
         let pump = SQLPump(
             reader, sessions: sessions, ranges: position.ranges,
             SQLPump.Work(
-                query: { reader.select(where: reader.isWithin($0), order: reader.keyTerms) }, add: add,
+                query: { reader.select(where: reader.isWithin($0), order: reader.keyTerms) },
+                add: { try add($0, $1, reading) },
                 commit: { ranges, isLast in
                     standing.position.ranges = ranges
                     try await reader.commit(progress(standing.position), isLast: isLast)
@@ -120,9 +136,10 @@ struct SQLSnapshotRead {
         return progress
     }
 
-    private func add(_ chunk: SQLChunk, _ row: Int) throws {
+    private func add(_ chunk: SQLChunk, _ row: Int, _ reading: ObjectReading) throws {
         var record = try reader.record(chunk, row)
         record.mayRepeat = run.usesTemporaryIndex
+        if countsRows { record.object = reading }
         if tracksVersions { record.knownKey = record.identity }
         if let watermark = reader.watermark, let kind = SQLWatermarkClass(watermark.type),
             let text = reader.watermarkText(chunk, row),
