@@ -65,4 +65,8 @@ import Testing
     @Test func `changes beyond the watermark are found`() async throws {
         try await withContract { try await $0.verifyIncrementalFindsChanges() }
     }
+
+    @Test func `changes goes on after a cut in which rows changed and went`() async throws {
+        try await withContract { try await $0.verifyChangesOverACut() }
+    }
 }

@@ -69,4 +69,8 @@ extension PostgresDatabase {
     @Test func `incremental finds what changed behind the watermark`() async throws {
         try await contract().verifyIncrementalFindsChanges()
     }
+
+    @Test func `changes goes on after a cut in which rows changed and went`() async throws {
+        try await contract().verifyChangesOverACut()
+    }
 }

@@ -139,6 +139,28 @@ struct SourceContract: Sendable {
         }
     }
 
+    /// Rows that change and go while a run is cut off are found by it and the next one: no key counts as repeated, no row as gone too early.
+    func verifyChangesOverACut() async throws {
+        try await withTemporarySpool { spool in
+            let stream = stream(spool, .changes).withOptions {
+                $0.rowsPerPage = 4
+                $0.rowsPerQuery = 5
+            }
+            let cut = await Self.cut(stream, afterCommits: 4)
+            #expect(cut != nil)
+            try await changeFiveRows()
+            try await removeTwoRows()
+            let rest = try await stream.complete()
+            #expect(rest.runID == cut && rest.counters.deletes == 0)
+            #expect(try await stream.complete().counters.deletes == 2)
+            #expect(try await stream.complete().counters.rowsSpooled == 0)
+            var latest: [String?: SpooledRow] = [:]
+            for row in try await stream.rows() { latest[row.id] = row }
+            #expect(latest.count == 25 && latest.values.count { $0.operation == "delete" } == 2)
+            try await expectSound(spool)
+        }
+    }
+
     func verifyIncrementalFindsChanges() async throws {
         try await withTemporarySpool { spool in
             let stream = stream(spool, .incremental)
