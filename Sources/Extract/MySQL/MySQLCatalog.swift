@@ -48,6 +48,8 @@ struct MySQLCatalog {
 
     // Of mysql_com.h, whose macros hold casts or change from version to version.
     private static let unsigned: UInt32 = 32
+    private static let enumeration: UInt32 = 256
+    private static let set: UInt32 = 2048
     private static let binaryCharacterSet: UInt32 = 63
 
     private static func column(_ column: MySQLConnection.Description, _ quoted: String) -> SQLColumn {
@@ -76,9 +78,24 @@ struct MySQLCatalog {
         case MYSQL_TYPE_JSON: (type, name) = (.json, "json")
         // Four bytes of the SRID stand in front of the WKB.
         case MYSQL_TYPE_GEOMETRY: (type, name) = (.bytes(skipping: 4), "geometry")
-        default: (type, name) = isBinary ? (.bytes(skipping: 0), "binary") : (.text, "text")
+        default:
+            type = isBinary ? .bytes(skipping: 0) : .text
+            if column.flags & enumeration != 0 {
+                name = "enum"
+            } else if column.flags & set != 0 {
+                name = "set"
+            } else {
+                name = isBinary ? "binary" : "text"
+            }
         }
-        return SQLColumn(
+        var described = SQLColumn(
             name: column.name, type: type, typeName: name, expression: expression, hasCollation: type == .text)
+        switch name {
+        case "binary": described.mostSortedBytes = column.length
+        // Four bytes a character, each of which may weigh as much as eighteen of a collation's two-byte weights.
+        case "text": described.mostSortedBytes = column.length / 4 * 36
+        default: break
+        }
+        return described
     }
 }

@@ -27,12 +27,24 @@ struct MySQLGrammar: SQLGrammar {
         }
         let buffer = ByteBuffer(capacity: 64)
         buffer.append(hexadecimal: Array(text.utf8))
-        return "CONVERT(X'\(buffer.string)' USING utf8mb4)"
+        // A literal: the server compares it in the column's own character set and collation, which is what it sorts by.
+        return "_utf8mb4 X'\(buffer.string)'"
     }
 
     func term(_ column: SQLColumn, bytewise: Bool) -> String {
-        bytewise && column.type == .text
-            ? "CAST(CONVERT(\(quoted(column.name)) USING utf8mb4) AS BINARY)" : quoted(column.name)
+        if bytewise, column.type == .text { return "CAST(CONVERT(\(quoted(column.name)) USING utf8mb4) AS BINARY)" }
+        // Of `position(of:)`. An enum compares with a number as one, by an index if there is one; of a set that is not said to be exact.
+        return column.typeName == "set" && column.type == .integer ? column.expression : quoted(column.name)
+    }
+
+    /// An enum and a set sort by the numbers of their members, not by their text.
+    func position(of column: SQLColumn) -> SQLColumn {
+        guard column.typeName == "enum" || column.typeName == "set" else { return column }
+        var number = column
+        number.type = .integer
+        number.expression = "CAST(\(quoted(column.name)) AS UNSIGNED)"
+        number.hasCollation = false
+        return number
     }
 
     func isAfter(_ terms: [String], _ literals: [String]) -> String { compare(terms, ">", ">", literals) }
@@ -57,6 +69,18 @@ struct MySQLGrammar: SQLGrammar {
         case .date: return "DATE(\(local))"
         default: return nil
         }
+    }
+
+    func sortedBytes(_ terms: [String], of relation: String) -> String? {
+        let lengths = terms.flatMap { ["MAX(LENGTH(WEIGHT_STRING(\($0))))", "MAX(LENGTH(\($0)))"] }
+        return "SELECT \(lengths.joined(separator: ", ")) FROM \(relation)"
+    }
+
+    func sorting(bytes: Int, terms: Int) -> String? {
+        // The buffer must hold fifteen rows' sort keys.
+        let buffer = 16 * terms * (bytes + 256)
+        return
+            "SET SESSION max_sort_length = GREATEST(@@max_sort_length, \(bytes)), SESSION sort_buffer_size = GREATEST(@@sort_buffer_size, \(buffer))"
     }
 
     func isBelowInfinity(_ term: String, _ column: SQLColumn) -> String? { nil }

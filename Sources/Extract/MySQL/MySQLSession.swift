@@ -20,6 +20,8 @@ enum MySQLSession {
 
     private static func prepare(_ connection: MySQLConnection, _ settings: MySQLSource.Configuration) throws {
         let what = "setting up the session"
+        // Also where the server ignores what the client asked for when it connected.
+        try connection.rows(of: "SET NAMES utf8mb4", doing: what)
         let version = try connection.rows(of: "SELECT VERSION()", doing: what).first?.first ?? nil
         let isMariaDB = version?.contains("MariaDB") ?? false
         let lockSeconds = max(1, (settings.lockTimeout.wholeMilliseconds + 999) / 1000)
@@ -30,6 +32,10 @@ enum MySQLSession {
             "lock_wait_timeout = \(lock)", "innodb_lock_wait_timeout = \(lock)",
             // Backslashes, quotes and padding as this program expects them; what the reader reads does not change by it.
             "sql_mode = ''",
+            // What a server, an account or an option file may have set: limits that cut a result short without a word, conditions that mean
+            // something else, values that sort by their beginning alone.
+            "sql_select_limit = 18446744073709551615", "sql_big_selects = 1", "sql_auto_is_null = 0",
+            "max_sort_length = GREATEST(@@max_sort_length, 1024)", "autocommit = 1", "completion_type = 'NO_CHAIN'",
         ]
         let milliseconds = settings.statementTimeout.wholeMilliseconds
         if isMariaDB {
@@ -38,6 +44,12 @@ enum MySQLSession {
             values.append("max_execution_time = \(milliseconds)")
         }
         try connection.rows(of: "SET " + values.map { "SESSION \($0)" }.joined(separator: ", "), doing: what)
+        // A clock that stands still, and a moment of the past that versioned tables are read at. Not every server knows them or lets them be.
+        for value in ["timestamp"] + (isMariaDB ? ["system_versioning_asof"] : []) {
+            do {
+                try connection.rows(of: "SET SESSION \(value) = DEFAULT", doing: what)
+            } catch let error as ExtractError where !error.isTransient {}
+        }
         try connection.rows(of: "SET SESSION TRANSACTION READ ONLY", doing: what)
         try connection.rows(of: "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", doing: what)
     }

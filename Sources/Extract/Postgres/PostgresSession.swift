@@ -27,6 +27,8 @@ enum PostgresSession {
         let values = [
             ("TimeZone", "'UTC'"), ("DateStyle", "'ISO, YMD'"), ("IntervalStyle", "'postgres'"),
             ("extra_float_digits", "1"), ("bytea_output", "'hex'"), ("standard_conforming_strings", "on"),
+            // What statements of ours mean does not hang on what a role or a database has set.
+            ("array_nulls", "on"), ("transform_null_equals", "off"), ("quote_all_identifiers", "off"),
             ("default_transaction_read_only", "on"), ("xmlbinary", "'base64'"), ("lc_monetary", "'C'"),
             ("statement_timeout", String(settings.statementTimeout.wholeMilliseconds)),
             ("lock_timeout", String(settings.lockTimeout.wholeMilliseconds)),

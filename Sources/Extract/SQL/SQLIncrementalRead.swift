@@ -158,7 +158,7 @@ struct SQLIncrementalRead {
     }
 
     private func query(_ position: Position) -> String {
-        let columns = [column] + reader.key
+        let columns = [column] + reader.keyPositions
         var conditions: [String] = []
         func literal(_ text: String) -> String { reader.grammar.literal(text, of: column) }
         if let value = position.value {

@@ -43,10 +43,11 @@ struct SQLSplitter {
         let step = max(rows / readers, reader.run.options.fewestRowsPerReader)
         var cuts: [[String]] = []
         while cuts.count + 1 < readers, (cuts.count + 1) * step < rows {
-            let conditions = cuts.last.map { [reader.isAfter($0, of: reader.key)] } ?? []
+            let conditions = cuts.last.map { [reader.isAfter($0, of: reader.keyPositions)] } ?? []
             let query =
-                reader.select(reader.key, where: conditions, order: reader.keyTerms) + " LIMIT 1 OFFSET \(step - 1)"
-            guard let cut = try await reader.firstKey(of: query) else { break }
+                reader.select(reader.keyPositions, where: conditions, order: reader.keyTerms)
+                + " LIMIT 1 OFFSET \(step - 1)"
+            guard let cut = try await reader.firstRow(of: query, reader.keyPositions) else { break }
             cuts.append(cut)
         }
         return zip([nil] + cuts, cuts + [nil]).map { SQLRange(after: $0, through: $1) }

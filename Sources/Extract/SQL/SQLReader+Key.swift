@@ -9,7 +9,7 @@ extension SQLReader {
     func checkKey() async throws {
         guard hasKey, key.map(\.name.exact) != table.primaryKey.map(\.exact) else { return }
         let nulls = key.map { "\(grammar.quoted($0.name)) IS NULL" }.joined(separator: " OR ")
-        if try await firstKey(of: select(key, where: [nulls], order: []) + " LIMIT 1") != nil {
+        if try await firstRow(of: select(key, where: [nulls], order: []) + " LIMIT 1", key) != nil {
             throw ExtractError(
                 .configuration,
                 "the key of stream \(run.stream.name) is not unique: a row of \(table.subject) has no value in it",
@@ -17,7 +17,7 @@ extension SQLReader {
         }
         let terms = keyTerms.joined(separator: ", ")
         let query = select(key, where: [], order: []) + " GROUP BY \(terms) HAVING count(*) > 1 LIMIT 1"
-        if let repeated = try await firstKey(of: query) {
+        if let repeated = try await firstRow(of: query, key) {
             throw ExtractError.repeatedKey(repeated.joined(separator: ", "), stream: run.stream)
         }
     }

@@ -10,6 +10,8 @@ final class SQLReader {
     let table: SQLTable
     /// The columns that make up the key; empty without one.
     let key: [SQLColumn]
+    /// What stands for them in a position, and is ordered by.
+    let keyPositions: [SQLColumn]
     let watermark: SQLColumn?
     /// What is read, in the order of the columns' names, which is the order of a row.
     private let fetched: [SQLColumn]
@@ -18,11 +20,15 @@ final class SQLReader {
     /// Their types once more: a column's names need not be counted references for every value.
     private let types: [SQLType]
     private let keyPlaces: [Int]
+    /// Where the values of `keyPositions` stand.
+    private let positionPlaces: [Int]
     private let watermarkPlace: Int?
     private let normalizer: SQLNormalizer
     private let scratch = ByteBuffer(capacity: 256)
     /// Of the range whose rows are handled.
     var lastKey = SQLLastKey()
+    /// What a session is told before it sorts; nil for nothing.
+    var sorting: String?
     private var invalidTexts = 0
     private let connect: () async throws -> any SQLSession
     /// Connections besides the first.
@@ -38,6 +44,7 @@ final class SQLReader {
         let stream = run.stream
         let resolver = SQLColumnResolver(table: table, stream: stream)
         key = try (stream.key.isEmpty ? table.primaryKey : stream.key).map { try resolver.column($0, "key") }
+        keyPositions = key.map(session.grammar.position)
         watermark =
             stream.mode == .incremental ? try stream.watermark.map { try resolver.column($0, "watermark") } : nil
         try resolver.checkSelection()
@@ -54,11 +61,18 @@ final class SQLReader {
             ColumnNaming.sanitized($0.column.name).utf8.lexicographicallyPrecedes(
                 ColumnNaming.sanitized($1.column.name).utf8)
         }
-        let columns = fetched.map(\.column)
+        var columns = fetched.map(\.column)
+        keyPlaces = key.compactMap { part in columns.firstIndex { $0.name.exact == part.name.exact } }
+        var positionPlaces = keyPlaces
+        for index in key.indices where key[index].expression != keyPositions[index].expression {
+            positionPlaces[index] = columns.count
+            columns.append(keyPositions[index])
+            fetched.append((keyPositions[index], -1))
+        }
+        self.positionPlaces = positionPlaces
         self.fetched = columns
         fields = fetched.map(\.field)
         types = columns.map(\.type)
-        keyPlaces = key.compactMap { part in columns.firstIndex { $0.name.exact == part.name.exact } }
         watermarkPlace = watermark.flatMap { part in columns.firstIndex { $0.name.exact == part.name.exact } }
         normalizer = SQLNormalizer(nestsAsJSON: stream.nestsAsJSON)
     }
@@ -67,7 +81,7 @@ final class SQLReader {
     var hasKey: Bool { !key.isEmpty }
     /// Cells in a row.
     var width: Int { fetched.count }
-    var keyTerms: [String] { key.map { grammar.term($0, bytewise: false) } }
+    var keyTerms: [String] { keyPositions.map { grammar.term($0, bytewise: false) } }
 
     /// The first of the three parts of an identity without a key.
     private var place: String { run.stream.from ?? run.stream.name }
@@ -94,20 +108,22 @@ final class SQLReader {
     /// The condition for rows of a range that have not been read.
     func isWithin(_ range: SQLRange) -> [String] {
         var conditions: [String] = []
-        if let after = range.after { conditions.append(isAfter(after, of: key)) }
+        if let after = range.after { conditions.append(isAfter(after, of: keyPositions)) }
         if let through = range.through {
-            conditions.append(grammar.isUpTo(keyTerms, zip(through, key).map { grammar.literal($0, of: $1) }))
+            conditions.append(grammar.isUpTo(keyTerms, zip(through, keyPositions).map { grammar.literal($0, of: $1) }))
         }
         return conditions
     }
 
-    /// The first row of a query for the key's columns; nil without one.
-    func firstKey(of query: String) async throws -> [String]? {
-        let chunk = SQLChunk(width: key.count)
-        try await session.open(query, width: key.count)
+    /// The first row of a query for these columns; nil without one.
+    func firstRow(of query: String, _ columns: [SQLColumn]) async throws -> [String]? {
+        let chunk = SQLChunk(width: columns.count)
+        try await session.open(query, width: columns.count)
         try await session.fetch(into: chunk)
         guard chunk.rows > 0 else { return nil }
-        let texts = key.indices.map { place in chunk.cell(0, place).map { keyText($0, key[place].type) } ?? "NULL" }
+        let texts = columns.indices.map { place in
+            chunk.cell(0, place).map { keyText($0, columns[place].type) } ?? "NULL"
+        }
         while chunk.rows > 0 { try await session.fetch(into: chunk) }
         return texts
     }
@@ -116,7 +132,11 @@ final class SQLReader {
 
     /// Begins one snapshot for so many readers, this one's connection among them; of fewer where the server can't give several the same.
     func beginSnapshot(readers: Int) async throws -> [any SQLSession] {
-        while others.count + 1 < readers { others.append(try await connect()) }
+        while others.count + 1 < readers {
+            let other = try await connect()
+            others.append(other)
+            if let sorting { _ = try await other.firstRow(of: sorting) }
+        }
         if try await session.beginSnapshot(with: others, of: table) { return [session] + others }
         run.warn(
             "one_reader",
@@ -191,7 +211,8 @@ final class SQLReader {
         guard invalidTexts == 1 else {
             return run.warn("invalid_text", firstInvalid + "; they are in _rescued as hexadecimal", count: invalidTexts)
         }
-        let key = hasKey ? keyValues(chunk, row).joined(separator: ", ") : "unknown (no key)"
+        let key =
+            hasKey ? keyPlaces.map { cellText(chunk, row, $0) }.joined(separator: ", ") : "unknown (no key)"
         firstInvalid =
             "texts of \(table.subject) are no valid UTF-8, first \(fetched[place].name) of the row with the key \(key)"
         run.warn("invalid_text", firstInvalid + "; they are in _rescued as hexadecimal", count: 1)
@@ -261,11 +282,11 @@ final class SQLReader {
         throw ExtractError.repeatedKey(String(decoding: bytes, as: UTF8.self), stream: run.stream)
     }
 
-    /// The server's texts of a row's key.
-    func keyValues(_ chunk: SQLChunk, _ row: Int) -> [String] {
-        keyPlaces.map { place in
-            chunk.cell(row, place).map { keyText($0, fetched[place].type) } ?? ""
-        }
+    /// A row's place in the order of the key: the server's texts of `keyPositions`.
+    func keyValues(_ chunk: SQLChunk, _ row: Int) -> [String] { positionPlaces.map { cellText(chunk, row, $0) } }
+
+    private func cellText(_ chunk: SQLChunk, _ row: Int, _ place: Int) -> String {
+        chunk.cell(row, place).map { keyText($0, fetched[place].type) } ?? ""
     }
 
     /// Raw bytes stand in a position as hexadecimal.

@@ -47,6 +47,7 @@ struct SQLReading {
             let table = try await session.describe(run.stream)
             let made = try SQLReader(run: run, session: session, table: table, connect: connect)
             reader = made
+            try await made.sortWholeValues()
             let isComplete = try await read(run, made)
             await made.close()
             return isComplete

@@ -41,11 +41,20 @@ protocol SQLGrammar: Sendable {
     /// The column as it is ordered and compared. Text watermarks are compared byte by byte.
     func term(_ column: SQLColumn, bytewise: Bool) -> String
 
+    /// What stands for a column of the key in a position: the column itself where it sorts as its text compares.
+    func position(of column: SQLColumn) -> SQLColumn
+
     /// True for rows behind a row of these values, in the order of the columns.
     func isAfter(_ terms: [String], _ literals: [String]) -> String
 
     /// True for this row and those in front of it, in the order of the columns.
     func isUpTo(_ terms: [String], _ literals: [String]) -> String
+
+    /// The query whose row tells how many bytes of these terms there are at most to compare; nil where the server always sorts by whole values.
+    func sortedBytes(_ terms: [String], of relation: String) -> String?
+
+    /// The statement that makes the session sort by so many bytes of each of so many terms; nil where it always sorts by whole values.
+    func sorting(bytes: Int, terms: Int) -> String?
 
     /// The latest moment that a watermark of this class may have now; nil for other classes.
     func latest(_ kind: SQLWatermarkClass) -> String?
@@ -56,6 +65,10 @@ protocol SQLGrammar: Sendable {
 }
 
 extension SQLGrammar {
+    func position(of column: SQLColumn) -> SQLColumn { column }
+    func sortedBytes(_ terms: [String], of relation: String) -> String? { nil }
+    func sorting(bytes: Int, terms: Int) -> String? { nil }
+
     func quoted(_ name: String) -> String {
         // By scalars: a quote before an accent is still a quote, and what only looks like one is none.
         var text = String.UnicodeScalarView([quote])

@@ -50,6 +50,8 @@ struct SQLColumn: Sendable {
     var expression: String
     /// True if its order is a collation's.
     var hasCollation = false
+    /// The most bytes that the server may have to compare to sort by it; 0 for types whose values it always sorts whole.
+    var mostSortedBytes = 0
 }
 
 /// What a stream reads, as the server knows it.
