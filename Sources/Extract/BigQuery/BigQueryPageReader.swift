@@ -36,10 +36,10 @@ final class BigQueryPageReader {
         normalizer = BigQueryNormalizer(
             page: run.page, fields: fields, key: stream.key, watermark: watermark, nestsAsJSON: stream.nestsAsJSON)
         watermarkKind = field?.kind
-        knownUpTo =
-            run.state.watermark.flatMap { kept in
-                field.flatMap { BigQueryWatermark(kept.value, $0.kind) }
-            }?.sortKey
+        let kept = run.state.watermark.flatMap { kept in
+            field.flatMap { BigQueryWatermark(kept.value, $0.kind) }
+        }
+        knownUpTo = [kept?.sortKey, run.spooledAhead].compactMap { $0 }.max { $0.lexicographicallyPrecedes($1) }
         scope = Array((stream.from ?? stream.name).utf8)
     }
 

@@ -301,6 +301,11 @@ struct BigQueryRead {
             var progress = RunContext.Progress()
             // Rows of an incremental stream are noted where its next runs look.
             if position.isEverything { progress.recentFloor = run.state.recentFrom }
+            if position.isEverything || isIncremental(position) && !position.isSorted,
+                let greatest = reader.greatest(than: nil)
+            {
+                try await run.keepAhead(greatest.sortKey)
+            }
             if isIncremental(position), let last = reader.last {
                 if position.isSorted {
                     // Inside the lookback window the watermark stays where it is.

@@ -115,7 +115,7 @@ struct FirestoreFullRead {
                     var progress = RunContext.Progress(position: standing(lanes).json)
                     if !ahead.isEmpty {
                         progress.recentFloor = run.state.recentFrom
-                        try await reader.keepAhead(ahead)
+                        try await run.keepAhead(ahead)
                     }
                     try await run.commit(progress)
                 }))

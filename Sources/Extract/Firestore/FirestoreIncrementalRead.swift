@@ -121,7 +121,7 @@ struct FirestoreIncrementalRead {
         }
         defer { position = standing() }
         // What lies beyond both was never spooled and is not looked up.
-        let known = [run.state.watermark?.sortKey, reader.spooledAhead].compactMap { $0 }
+        let known = [run.state.watermark?.sortKey, run.spooledAhead].compactMap { $0 }
             .max { $0.lexicographicallyPrecedes($1) }
         let pump = FirestorePump(
             reader, lanes: [lane], readTime: position.readTime, mostPerQuery: run.options.documentsPerQuery,

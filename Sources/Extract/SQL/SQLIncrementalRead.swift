@@ -130,7 +130,7 @@ struct SQLIncrementalRead {
 
     private func readRows(_ position: inout Position) async throws -> Bool {
         if position.value != nil { try await reader.checkKey() }
-        let place = Place(position, repeatsTo: run.watermark?.sortKey)
+        let place = Place(position, repeatsTo: run.spooledUpTo)
         defer { position = place.position }
         let pump = SQLPump(
             reader, sessions: [reader.session], ranges: [SQLRange()],

@@ -92,7 +92,9 @@ struct SQLSnapshotRead {
                     "the run was cut off and its snapshot with it: it went on by key, so what was read before and after is of two moments"
                 )
             }
-            if run.stream.mode != .full, !tracksVersions || position.known == 0 { try await run.lookUpSpooledRows() }
+            if run.stream.mode != .full, !tracksVersions || position.known == 0 {
+                try await run.lookUpSpooledRows()
+            }
         } else {
             try await run.store.forgetEqualRows(stream: run.state.number, from: [])
             try await run.lookUpSpooledRows()
@@ -114,9 +116,10 @@ struct SQLSnapshotRead {
             reader, sessions: sessions, ranges: position.ranges,
             SQLPump.Work(
                 query: { reader.select(where: reader.isWithin($0), order: reader.keyTerms) },
-                add: { try add($0, $1, reading) },
+                add: { try add($0, $1, reading, standing) },
                 commit: { ranges, isLast in
                     standing.position.ranges = ranges
+                    if !standing.greatest.isEmpty { try await run.keepAhead(standing.greatest) }
                     try await reader.commit(progress(standing.position), isLast: isLast)
                 }))
         guard try await pump.pump() else { return false }
@@ -126,6 +129,8 @@ struct SQLSnapshotRead {
 
     private final class Standing {
         var position: Position
+        /// The greatest watermark (as sort key) so far.
+        var greatest: [UInt8] = []
         init(_ position: Position) { self.position = position }
     }
 
@@ -136,7 +141,7 @@ struct SQLSnapshotRead {
         return progress
     }
 
-    private func add(_ chunk: SQLChunk, _ row: Int, _ reading: ObjectReading) throws {
+    private func add(_ chunk: SQLChunk, _ row: Int, _ reading: ObjectReading, _ standing: Standing) throws {
         var record = try reader.record(chunk, row)
         record.mayRepeat = run.usesTemporaryIndex
         if countsRows { record.object = reading }
@@ -147,6 +152,7 @@ struct SQLSnapshotRead {
                 SQLWatermarkValue.form(String(decoding: text, as: UTF8.self), kind), kind)
         {
             record.sortKey = value.sortKey.withUnsafeBytes(run.page.keep)
+            if standing.greatest.lexicographicallyPrecedes(value.sortKey) { standing.greatest = value.sortKey }
             if !reader.hasKey { record.countScope = record.sortKey }
         }
         run.page.add(record)

@@ -69,4 +69,8 @@ import Testing
     @Test func `changes goes on after a cut in which rows changed and went`() async throws {
         try await withContract { try await $0.verifyChangesOverACut() }
     }
+
+    @Test func `what --full read ahead of the watermark is not spooled again`() async throws {
+        try await withContract { try await $0.verifyFullAheadOfIncremental() }
+    }
 }

@@ -74,4 +74,8 @@ extension MariaDBDatabase {
     @Test func `changes goes on after a cut in which rows changed and went`() async throws {
         try await contract().verifyChangesOverACut()
     }
+
+    @Test func `what --full read ahead of the watermark is not spooled again`() async throws {
+        try await contract().verifyFullAheadOfIncremental()
+    }
 }

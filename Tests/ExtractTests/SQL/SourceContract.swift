@@ -177,6 +177,20 @@ struct SourceContract: Sendable {
         }
     }
 
+    /// What `--full` has read beyond the watermark is not spooled again when the watermark gets there.
+    func verifyFullAheadOfIncremental() async throws {
+        try await withTemporarySpool { spool in
+            let stream = stream(spool, .incremental)
+            let first = try await stream.complete()
+            try await changeFiveRows()
+            let everything = try await stream.withOptions { $0.readsEverything = true }.complete()
+            #expect(everything.counters.rowsSpooled == 5 && everything.watermark == first.watermark)
+            let second = try await stream.complete()
+            #expect(second.counters.rowsSpooled == 0 && second.watermark != first.watermark)
+            try await expectSound(spool)
+        }
+    }
+
     private func expectSound(_ spool: SpoolStore) async throws {
         let ledger = try await spool.ledger()
         #expect(ledger.filter { !$0.isBalanced }.isEmpty)
