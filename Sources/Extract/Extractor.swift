@@ -129,6 +129,7 @@ package struct Extractor: Sendable {
             if isComplete, context.stream.mode == .full, options.allowsMassDelete {
                 try await context.keepNote("empty_allowed", .string(context.run.id))
             }
+            if isComplete, context.readsAnew { try await context.keepNote("anew", .bool(false)) }
             status = isComplete ? .complete : .interrupted
             result.status = isComplete ? .complete : .interrupted
         } catch {

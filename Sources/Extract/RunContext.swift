@@ -241,6 +241,10 @@ package final class RunContext {
 
     private var noteMembers: [JSONMember] { notes.flatMap { try? JSONValue(parsing: $0) }?.objectValue ?? [] }
 
+    /// True until a run of the stream's present generation has come to its end: rows may be in the spool under the same ids, of a life of
+    /// the stream in the same generation before.
+    var readsAnew: Bool { note("anew")?.boolValue ?? false }
+
     /// Keeps a note at once, apart from any page.
     func keepNote(_ name: String, _ value: JSONValue) async throws {
         let members = noteMembers.filter { $0.name != name } + [JSONMember(name, value)]

@@ -3,7 +3,8 @@ internal import GRDB
 extension SpoolStore {
     /// Begins a run and makes the definition the stream's own: route, mode, identity and fingerprint. A run that was cut off is abandoned.
     ///
-    /// With another `generation` than the last run's, the position is forgotten too: everything is read and sent anew.
+    /// With another `generation` than the last run's, the position is forgotten too: everything is read and sent anew. What was known stays
+    /// known as an older version, so that what is gone is found.
     package func beginRun(
         _ definition: StreamDefinition, id: String, fingerprint: String, generation: Int, position: String?
     ) async throws -> Run {
@@ -14,7 +15,7 @@ extension SpoolStore {
             let earlier = try Int.fetchOne(
                 database, sql: "SELECT generation FROM stream_defs WHERE stream_no = ?", arguments: [number])
             if let earlier, earlier != generation {
-                try Self.resetPosition(stream: number, database)
+                try Self.resetPosition(stream: number, keepingKnown: true, database)
             } else {
                 try Self.abandonRuns(stream: number, database)
             }

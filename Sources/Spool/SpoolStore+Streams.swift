@@ -57,13 +57,24 @@ extension SpoolStore {
         try await write { try Self.resetPosition(stream: number, $0) }
     }
 
-    static func resetPosition(stream number: Int64, _ database: Database) throws {
+    /// - Parameter keepingKnown: known records stay, each with a version that none will have and without its counter; the notes say so by
+    ///   `anew`, which the source's next complete run ends.
+    static func resetPosition(stream number: Int64, keepingKnown: Bool = false, _ database: Database) throws {
         try database.execute(
             sql: """
                 UPDATE stream_defs SET watermark_value = NULL, watermark_key = NULL, watermark_sort = NULL,
-                    watermark_updated_at = NULL, recent_from = NULL, notes = NULL WHERE stream_no = ?
-                """, arguments: [number])
-        for table in ["recent_ids", "known_versions", "scan_findings", "equal_rows"] {
+                    watermark_updated_at = NULL, recent_from = NULL, notes = ? WHERE stream_no = ?
+                """, arguments: [keepingKnown ? #"{"anew":true}"# : nil, number])
+        if keepingKnown {
+            try database.execute(
+                sql: "DELETE FROM known_versions WHERE stream_no = ? AND version IS NULL", arguments: [number])
+            // Behind the version stands a byte more; the source still reads in it what it needs for a delete. The first change is number 0.
+            try database.execute(
+                sql:
+                    "UPDATE known_versions SET version = CAST(version || x'00' AS BLOB), changes = -1 WHERE stream_no = ?",
+                arguments: [number])
+        }
+        for table in ["recent_ids", "scan_findings", "equal_rows"] + (keepingKnown ? [] : ["known_versions"]) {
             try database.execute(sql: "DELETE FROM \(table) WHERE stream_no = ?", arguments: [number])
         }
         try forgetObjects(stream: number, database)

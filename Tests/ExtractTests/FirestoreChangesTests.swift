@@ -66,6 +66,29 @@ import Testing
         }
     }
 
+    @Test func `a raised generation sends everything and still finds what is gone`() async throws {
+        try await withDatabase { database, spool in
+            try await database.write((0..<20).map { .set("memos/m\($0)", ["n": .integer(Int64($0))]) })
+            let stream = Extraction(database, spool)
+            try await stream.complete()
+            let gone = try await stream.rows().first { $0.path == "memos/m7" }
+            try await database.delete("memos/m7")
+            let raised = stream.with { $0.generation = 1 }
+            let result = try await raised.complete()
+            #expect(result.counters.rowsSpooled == 20 && result.counters.deletes == 1)
+            let delete = try #require(try await stream.rows().last { $0.operation == "delete" })
+            #expect(delete.path == "memos/m7" && delete["_updated_at"] == gone?["_updated_at"])
+            #expect(delete["_created_at"] == gone?["_created_at"])
+            #expect(try await raised.complete().counters.rowsSpooled == 0)
+            // Back in an earlier one, documents are known by the ids they had.
+            try await stream.complete()
+            let ids = try await stream.rows().map(\.insertID)
+            #expect(Set(ids).count == ids.count)
+            try await database.write((8..<20).map { .delete("memos/m\($0)") })
+            #expect(await stream.with { $0.generation = 2 }.run().kind == .massDelete)
+        }
+    }
+
     @Test func `more than half gone stops before anything is spooled, unless it is allowed`() async throws {
         try await withDatabase { database, spool in
             try await database.write((0..<10).map { .set("memos/m\($0)", [:]) })

@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func `another generation forgets the position and keeps the rows`() async throws {
+    @Test func `another generation forgets the position and keeps the rows and their keys`() async throws {
         try await withTemporarySpool { spool in
             let run = try await spool.beginTestRun()
             var row = TestRow(0)
@@ -81,7 +81,9 @@ import Testing
             #expect(try await spool.stream(named: "memos")?.hasPosition == true)
             _ = try await spool.beginRun(.memos(), id: "next", fingerprint: "1", generation: 1, position: nil)
             let state = try #require(try await spool.stream(named: "memos"))
-            #expect(state.watermark == nil && state.knownVersions == 0 && state.generation == 1)
+            #expect(state.watermark == nil && state.knownVersions == 1 && state.generation == 1)
+            let known = try await spool.knownRecords(stream: state.number, keys: [[1]])
+            #expect(known[[1]]?.version == [2, 0], "what is gone is still found; no version equals it")
             #expect(state.columns == ["a": "a"], "a column never changes its meaning")
             #expect(try await spool.records().count == 1)
         }

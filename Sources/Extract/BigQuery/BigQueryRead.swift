@@ -83,7 +83,7 @@ struct BigQueryRead {
         }
         run.refusesRepeatedKeys = stream.mode == .changes && !position.repeats
         // Rows of an earlier life of the stream, or of its other runs, may be in the spool under the same ids.
-        let isFirstOfChanges = stream.mode == .changes && position.known == 0
+        let isFirstOfChanges = stream.mode == .changes && (position.known == 0 || run.readsAnew)
         if position.isEverything || position.repeats || isFirstOfChanges { try await run.lookUpSpooledRows() }
         var mayStartOver = true
         while !position.isSweeping {

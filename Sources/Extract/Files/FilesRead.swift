@@ -21,7 +21,7 @@ final class FilesRead {
         self.run = run
         self.store = store
         glob = try Glob(run.stream.from ?? "")
-        let knowsNothing = run.state.objects == 0 && run.state.knownVersions == 0
+        let knowsNothing = run.state.objects == 0 && (run.state.knownVersions == 0 || run.readsAnew)
         position =
             FilesPosition(run.position)
             ?? FilesPosition(looksUp: run.stream.mode != .full && run.state.hasRows && knowsNothing)

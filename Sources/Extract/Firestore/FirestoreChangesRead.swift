@@ -72,7 +72,7 @@ struct FirestoreChangesRead {
 
     private func goOn(from begun: Position) async throws -> Bool {
         var position = begun
-        if position.isFull { try await run.lookUpSpooledRows() }
+        if position.isFull || run.readsAnew { try await run.lookUpSpooledRows() }
         if position.phase == .scan {
             // Every name is compared at one moment, its range's; begun anew, the scan of a large collection would never end.
             let isComplete = try await reader.holdingTime(

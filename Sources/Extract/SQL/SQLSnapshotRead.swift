@@ -55,7 +55,7 @@ struct SQLSnapshotRead {
             position = Position(known: run.state.knownVersions)
             position.ranges = try await SQLSplitter(reader: reader).ranges()
             try await run.commit(RunContext.Progress(position: position.json))
-            if run.stream.mode != .full, !tracksVersions || run.state.knownVersions == 0 {
+            if run.stream.mode != .full, !tracksVersions || run.state.knownVersions == 0 || run.readsAnew {
                 // Rows of an earlier life of the stream, or of its other runs, may be in the spool under the same ids.
                 try await run.lookUpSpooledRows()
             }
@@ -92,7 +92,7 @@ struct SQLSnapshotRead {
                     "the run was cut off and its snapshot with it: it went on by key, so what was read before and after is of two moments"
                 )
             }
-            if run.stream.mode != .full, !tracksVersions || position.known == 0 {
+            if run.stream.mode != .full, !tracksVersions || position.known == 0 || run.readsAnew {
                 try await run.lookUpSpooledRows()
             }
         } else {

@@ -73,4 +73,8 @@ import Testing
     @Test func `what --full read ahead of the watermark is not spooled again`() async throws {
         try await withContract { try await $0.verifyFullAheadOfIncremental() }
     }
+
+    @Test func `a raised generation sends everything and still finds what is gone`() async throws {
+        try await withContract { try await $0.verifyGeneration() }
+    }
 }

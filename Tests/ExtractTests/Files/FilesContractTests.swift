@@ -65,4 +65,9 @@ import Testing
     func `rows of a rewritten object are found`(kind: String, form: String) async throws {
         try await withContract(kind, form) { try await $0.verifyIncrementalFindsChanges() }
     }
+
+    @Test(arguments: cases)
+    func `a raised generation sends everything and still finds what is gone`(kind: String, form: String) async throws {
+        try await withContract(kind, form) { try await $0.verifyGeneration() }
+    }
 }

@@ -257,6 +257,22 @@ struct FilesModesTests {
         }
     }
 
+    @Test func `the mass-delete guard holds for a new generation`() async throws {
+        try await withFiles("*.csv") { base in
+            let files = base.with {
+                $0.request.mode = .changes
+                $0.request.key = ["id"]
+            }
+            try files.write("a.csv", "id\n1\n2\n3\n4\n")
+            try await files.complete()
+            try files.write("a.csv", "id\n1\n")
+            let raised = files.with { $0.request.generation = 1 }
+            #expect(await raised.run().kind == .massDelete)
+            let allowed = try await raised.with { $0.options.allowsMassDelete = true }.complete()
+            #expect(allowed.counters.deletes == 3)
+        }
+    }
+
     @Test func `full reads unchanged objects again under the stream's own ids`() async throws {
         try await withFiles("*.csv") { files in
             try files.write("a.csv", "id\n1\n2\n")

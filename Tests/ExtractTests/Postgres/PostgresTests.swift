@@ -77,4 +77,8 @@ extension PostgresDatabase {
     @Test func `what --full read ahead of the watermark is not spooled again`() async throws {
         try await contract().verifyFullAheadOfIncremental()
     }
+
+    @Test func `a raised generation sends everything and still finds what is gone`() async throws {
+        try await contract().verifyGeneration()
+    }
 }
