@@ -200,6 +200,18 @@ import Testing
         }
     }
 
+    @Test func `a text that is too long for a query names its document`() async throws {
+        try await withDatabase { database, spool in
+            try await database.write([
+                .set("memos/a", ["at": .text("x")]),
+                .set("memos/long", ["at": .text(String(repeating: "z", count: 1501))]),
+            ])
+            let result = await stream(database, spool).run()
+            #expect(result.kind == .configuration)
+            #expect("\(try #require(result.error))".contains("memos/long"))
+        }
+    }
+
     @Test func `pinning another type later is another position`() async throws {
         try await withDatabase { database, spool in
             try await database.write([.set("memos/a", ["at": ago(10)]), .set("memos/b", ["at": .text("x")])])

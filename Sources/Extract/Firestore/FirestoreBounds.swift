@@ -22,6 +22,9 @@ struct FirestoreBounds {
     /// The look at the source's clock, one query for each type class, and one for the largest value.
     static let mostReads = 5
 
+    /// Bytes of a text in a query's filter (Firestore's quotas: indexed field values).
+    private static let longestText = 1500
+
     private struct OutOfBudget: Error {}
 
     private let reader: FirestoreReader
@@ -128,10 +131,17 @@ struct FirestoreBounds {
         if let limit = kind.limit { query.filter(field, "LESS_THAN", limit) }
         query.order(by: field, descending: true)
         query.limit = 1
-        guard let member = try await elements(of: query, readTime).first?["fields"]?[field]?.objectValue?.first else {
-            return nil
-        }
+        let document = try await elements(of: query, readTime).first
+        guard let member = document?["fields"]?[field]?.objectValue?.first else { return nil }
         let text = member.value.stringValue
+        if member.name == "stringValue", let bytes = text?.utf8.count, bytes > Self.longestText {
+            let name = document?["name"]?.stringValue ?? "a document"
+            throw ExtractError(
+                .configuration,
+                "the \(field) of \(name) has \(bytes) bytes, and Firestore has no query for texts of more than \(Self.longestText)",
+                at: .stream("watermark"),
+                hint: "shorten that text or remove the document, or use mode: changes, which needs no watermark")
+        }
         switch member.name {
         case "integerValue": return text.flatMap { Int64($0) }.map { WatermarkValue(.integer($0)) }
         case "doubleValue": return member.value.doubleValue.map { WatermarkValue(.double($0)) }
