@@ -99,7 +99,13 @@ struct DamageFinder {
                     AND first_row BETWEEN ? AND last_row AND last_row <= ?
                 """, arguments: [route.number, rows.lowerBound, rows.upperBound])
         let fresh = claimed < rows.upperBound ? [claimed + 1...rows.upperBound] : []
-        return (open ?? []).map { ($0["first_row"] as Int64)...($0["last_row"] as Int64) } + fresh
+        let ranges = (open ?? []).compactMap { row -> ClosedRange<Int64>? in
+            guard let first: Int64 = try? row.read("first_row"), let last: Int64 = try? row.read("last_row"),
+                first <= last
+            else { return nil }
+            return first...last
+        }
+        return ranges + fresh
     }
 
     /// Notes what is hurt, in order, each row once.

@@ -1,3 +1,5 @@
+internal import GRDB
+
 /// A row's place in the spool. Rows of one route are numbered without gaps: the route in the upper bits, the position in the lower 40.
 package struct RowID: Sendable, Hashable, Comparable {
     package let rawValue: Int64
@@ -52,6 +54,15 @@ package struct Route: Sendable, Hashable {
     package let endpoint: String
     /// `project.dataset.table`.
     package let table: String
+
+    /// Numbers that leave room for the route's rows.
+    static let numbers: ClosedRange<Int64> = 1...(1 << 23 - 2)
+
+    /// - Throws: `DatabaseError` `SQLITE_CORRUPT` for a number that no route can have.
+    static func number(_ number: Int64) throws -> Int64 {
+        if numbers.contains(number) { return number }
+        throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a route has the number \(number)")
+    }
 
     /// All row ids that this route can ever have.
     var rowRange: ClosedRange<RowID> {

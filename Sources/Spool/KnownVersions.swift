@@ -1,3 +1,4 @@
+internal import Foundation
 internal import GRDB
 
 /// What a stream that counts changes (`#n`) knows of a key.
@@ -31,7 +32,8 @@ extension SpoolStore {
                 arguments: arguments)
             var result: [(key: [UInt8], version: [UInt8])] = []
             while let row = try rows.next() {
-                result.append(([UInt8](data: row["key"]) ?? [], [UInt8](data: row["version"]) ?? []))
+                let (key, version): (Data, Data) = (try row.read("key"), try row.read("version"))
+                result.append(([UInt8](key), [UInt8](version)))
             }
             return result
         }
@@ -45,8 +47,8 @@ extension SpoolStore {
             var records: [[UInt8]: KnownRecord] = [:]
             for key in keys {
                 guard let row = try Row.fetchOne(statement, arguments: [number, key.asData]) else { continue }
-                records[key] = KnownRecord(
-                    key: key, version: [UInt8](data: row["version"]), changes: row["changes"])
+                records[key] = try KnownRecord(
+                    key: key, version: [UInt8](data: row.read("version")), changes: row.read("changes"))
             }
             return records
         }
@@ -63,8 +65,9 @@ extension SpoolStore {
                     SELECT key, version FROM scan_findings WHERE stream_no = ? AND kind = ? AND key > ?
                     ORDER BY key LIMIT ?
                     """, arguments: [number, kind.rawValue, (key ?? []).asData, limit])
-            return rows.map {
-                ScanFinding(key: [UInt8](data: $0["key"]) ?? [], kind: kind, version: [UInt8](data: $0["version"]))
+            return try rows.map {
+                try ScanFinding(
+                    key: [UInt8](data: $0.read("key")) ?? [], kind: kind, version: [UInt8](data: $0.read("version")))
             }
         }
     }

@@ -52,25 +52,44 @@ extension SpoolStore {
         let all = try routes(database)
         for route in all { entries[route.number] = LedgerEntry(route: route) }
         for row in try Row.fetchAll(database, sql: "SELECT route, spooled, unclaimed, retired FROM routes") {
-            let route: Int64 = row["route"]
-            entries[route]?.spooled = row["spooled"]
-            entries[route]?.retired = row["retired"]
-            entries[route]?.pending = row["unclaimed"]
+            let route: Int64 = try row.read("route")
+            entries[route]?.spooled = try row.read("spooled")
+            entries[route]?.retired = try row.read("retired")
+            entries[route]?.pending = try row.read("unclaimed")
         }
         let requests = try Row.fetchCursor(
             database,
             sql: "SELECT route, state, sum(own_rows) AS n FROM request_log WHERE first_row IS NOT NULL GROUP BY 1, 2")
         while let row = try requests.next() {
-            guard let state = RowState(rawValue: row["state"]) else { continue }
-            entries[row["route"]]?.add(row["n"], to: state)
+            guard let state = try RowState(rawValue: row.read("state")) else { continue }
+            try entries[row.read("route")]?.add(row.read("n"), to: state)
         }
         let fates = try Row.fetchCursor(
             database, sql: "SELECT row_id >> 40 AS route, state, count(*) AS n FROM row_fates GROUP BY 1, 2")
         while let row = try fates.next() {
-            guard let state = RowState(rawValue: row["state"]) else { continue }
-            entries[row["route"]]?.add(row["n"], to: state)
+            guard let state = try RowState(rawValue: row.read("state")) else { continue }
+            try entries[row.read("route")]?.add(row.read("n"), to: state)
         }
         return all.compactMap { entries[$0.number] }
+    }
+
+    /// Compares the rows that no request has claimed with the books. O(such rows).
+    ///
+    /// - Throws: `SpoolError.damaged` when some are missing: nobody would ever send or miss them.
+    package func checkUnclaimed(of route: Route) async throws {
+        let missing = try await read { database in
+            try Int.fetchOne(
+                database,
+                sql: """
+                    SELECT unclaimed - (
+                        SELECT count(*) FROM row_data d WHERE d.row_id > claimed_to AND d.row_id < next_row
+                            AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id)
+                    ) FROM routes WHERE route = ?
+                    """, arguments: [route.number])
+        }
+        guard let missing, missing != 0 else { return }
+        throw SpoolError.damaged(
+            path: path, reason: "stream \(route.stream): \(missing) rows that were to be sent can't be found")
     }
 
     /// Requests that are not settled, by route and state. O(such requests).
@@ -81,8 +100,8 @@ extension SpoolStore {
                 sql: "SELECT route, state, count(*) AS n FROM request_log WHERE \(Self.openRequests) GROUP BY 1, 2")
             var result: [Int64: [RowState: Int]] = [:]
             for row in rows {
-                guard let state = RowState(rawValue: row["state"]) else { continue }
-                result[row["route"], default: [:]][state] = row["n"]
+                guard let state = try RowState(rawValue: row.read("state")) else { continue }
+                try result[row.read("route"), default: [:]][state] = row.read("n") as Int
             }
             return result
         }
@@ -111,8 +130,8 @@ extension SpoolStore {
                     )
                     """)
             for row in rows {
-                guard let at: Int64 = row["at"] else { continue }
-                result[row["route"]] = Timestamp(microseconds: at)
+                guard let at: Int64 = try row.read("at") else { continue }
+                try result[row.read("route")] = Timestamp(microseconds: at)
             }
             return result
         }

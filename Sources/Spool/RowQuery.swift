@@ -70,8 +70,8 @@ extension SpoolStore {
                 // Damaged rows are shown too: what can't be read of them is empty.
                 func text(_ column: String) -> String { String.fromDatabaseValue(row[column]) ?? "" }
                 func optional(_ column: String) -> String? { String.fromDatabaseValue(row[column]) }
-                let record = RowRecord(
-                    row: RowID(row["row_id"]), stream: text("stream"), id: row.exact("id")?.string,
+                let record = try RowRecord(
+                    row: RowID(row.read("row_id")), stream: text("stream"), id: row.exact("id")?.string,
                     insertID: text("insert_id"),
                     state: RowState(rawValue: text("state")) ?? .inDoubt, runID: text("run_id"), operation: text("op"),
                     extractedAt: text("extracted_at"), deliveredAt: optional("delivered_at"),

@@ -45,10 +45,10 @@ struct SalvagedBooks {
                     FROM routes r WHERE route = ?3
                     """, arguments: [first, route.rowRange.upperBound.rawValue, route.number])
         else { return }
-        let ends = [books["next_row"] as Int64, books["counted"] as Int64].sorted()
-        let top: Int64 = books["top"] ?? (first - 1)
+        let ends = try [books.read("next_row") as Int64, books.read("counted") as Int64].sorted()
+        let top = try books.read("top") as Int64? ?? (first - 1)
         let next = ends.first { $0 > top && $0 >= first } ?? max(ends[1], first)
-        let claimed: Int64 = books["claimed"] ?? (first - 1)
+        let claimed = try books.read("claimed") as Int64? ?? (first - 1)
         try database.execute(
             sql: """
                 UPDATE routes SET next_row = ?1, claimed_to = min(max(claimed_to, min(?2, ?1 - 1)), ?1 - 1) WHERE route = ?3
@@ -64,10 +64,10 @@ struct SalvagedBooks {
                 "SELECT request_id, first_row, last_row FROM request_log WHERE first_row IS NOT NULL ORDER BY first_row"
         )
         for range in ranges {
-            if let earlier, earlier.last >= range["first_row"] as Int64 {
+            if let earlier, try earlier.last >= range.read("first_row") as Int64 {
                 try database.execute(sql: "DELETE FROM request_log WHERE request_id = ?", arguments: [earlier.request])
             }
-            earlier = (range["request_id"], range["last_row"])
+            earlier = try (range.read("request_id"), range.read("last_row"))
         }
     }
 
@@ -122,15 +122,15 @@ struct SalvagedBooks {
                 """, arguments: [route.number])
         var spans: [(Int64, Int64)] = []
         for run in known {
-            let first: Int64 = run["first_row"]
+            let first: Int64 = try run.read("first_row")
             if first < position {
                 // Two runs can't have the same rows: what is known of this one is not true.
                 try database.execute(
-                    sql: "DELETE FROM run_log WHERE run_no = ?", arguments: [run["run_no"] as Int64])
+                    sql: "DELETE FROM run_log WHERE run_no = ?", arguments: [run.read("run_no") as Int64])
                 continue
             }
             if first > position { spans.append((position, first - 1)) }
-            position = run["last_row"] + 1
+            position = try run.read("last_row") + 1
         }
         if position < rows.upperBound { spans.append((position, rows.upperBound - 1)) }
         for (first, last) in spans {
@@ -174,7 +174,7 @@ struct SalvagedBooks {
                 SELECT first_row, last_row FROM request_log
                 WHERE route = ? AND \(SpoolStore.openRequests) AND first_row BETWEEN ? AND last_row AND last_row < ?
                 """, arguments: [route.number, rows.lowerBound, rows.upperBound])
-        ranges += open.map { ($0["first_row"] as Int64)...($0["last_row"] as Int64) }
+        ranges += try open.map { try ($0.read("first_row") as Int64)...($0.read("last_row") as Int64) }
         if gaps["request_log"] != [] {
             for gap in gaps["row_data"] ?? [] where gap.overlaps(rows.lowerBound...claimed) {
                 ranges.append(gap.clamped(to: rows.lowerBound...claimed))
@@ -217,7 +217,7 @@ struct SalvagedBooks {
                 ) WHERE last_row - first_row + 1 - present - apart NOT IN (0, own_rows - present)
                 """, arguments: [route.number])
         return try ranges.flatMap { range in
-            let (first, last): (Int64, Int64) = (range["first_row"], range["last_row"])
+            let (first, last): (Int64, Int64) = try (range.read("first_row"), range.read("last_row"))
             let known = Set(
                 try Int64.fetchAll(
                     database,
@@ -238,7 +238,7 @@ struct SalvagedBooks {
                 SELECT state, attempts FROM request_log WHERE first_row IS NOT NULL AND first_row <= ?1 AND last_row >= ?1
                 ORDER BY first_row DESC LIMIT 1
                 """, arguments: [row])
-        let shared: String? = fate ?? request?["state"]
+        let shared = try fate ?? request?.read("state") as String?
         switch shared {
         case "delivered", "closed":
             try database.execute(sql: "DELETE FROM row_fates WHERE row_id = ?", arguments: [row])
@@ -248,7 +248,7 @@ struct SalvagedBooks {
             settled += 1
         default:
             try insertPlaceholder(row, route)
-            try reject(row, attempts: request?["attempts"] ?? 0, "its bytes could not be read any more")
+            try reject(row, attempts: request?.read("attempts") as Int? ?? 0, "its bytes could not be read any more")
         }
     }
 
@@ -289,14 +289,14 @@ struct SalvagedBooks {
         try database.execute(
             sql: "INSERT OR IGNORE INTO shapes (route, definition) VALUES (?, '')", arguments: [route.number])
         for row in lost {
-            let id: Int64 = row["row_id"]
+            let id: Int64 = try row.read("row_id")
             try database.execute(
                 sql: """
                     UPDATE row_data SET shape = (SELECT shape FROM shapes WHERE route = ? AND definition = '')
                     WHERE row_id = ?
                     """, arguments: [route.number, id])
-            if ["pending", "sending", "in_doubt", "closed"].contains(row["state"] as String) {
-                try reject(id, attempts: row["attempts"], "the list of its columns could not be read any more")
+            if try ["pending", "sending", "in_doubt", "closed"].contains(row.read("state") as String) {
+                try reject(id, attempts: row.read("attempts"), "the list of its columns could not be read any more")
             }
         }
     }
@@ -314,7 +314,7 @@ struct SalvagedBooks {
                 """, arguments: [route.number])
         for range in grown {
             try giveFates(
-                "d.row_id BETWEEN \(range["first_row"] as Int64) AND \(range["last_row"] as Int64)", route)
+                "d.row_id BETWEEN \(range.read("first_row") as Int64) AND \(range.read("last_row") as Int64)", route)
         }
         for gap in gaps["row_fates"] ?? [] where gap.upperBound >= rows.lowerBound && gap.lowerBound < rows.upperBound {
             try giveFates(

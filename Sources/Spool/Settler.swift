@@ -14,7 +14,7 @@ struct Settler {
                 database.cachedStatement(sql: "SELECT * FROM request_log WHERE request_id = ?"),
                 arguments: [settlement.request.rawValue])
         else { throw SpoolError.broken("request \(settlement.request.rawValue) is not on record") }
-        request = SpoolStore.request(row)
+        request = try SpoolStore.request(row)
         guard request.state == .sending || request.state == .inDoubt || request.state == .pending else {
             throw SpoolError.broken("request \(settlement.request.rawValue) was settled before")
         }

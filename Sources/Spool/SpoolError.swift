@@ -40,7 +40,8 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
     package var hint: String? {
         switch self {
         case .unusable: "check that the folder exists, is writable by this user and has room, or set spool.path"
-        case .damaged: "restore a backup of the spool, or move the file away and extract again"
+        case .damaged:
+            "run etlctl spool verify --quarantine, which keeps every row that can be read shippable; where it can't, restore a backup of the spool, or move the file away and extract again"
         case .newer: "update etlctl, or use another spool.path"
         case .full:
             "make room on the disk, or run etlctl ship, whose delivered rows make room in the spool; then run the same command again: nothing that was committed is lost"
@@ -55,7 +56,9 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
     /// Translates what SQLite reports; `nil` for errors of other kinds.
     static func translating(_ error: any Error, path: String) -> any Error {
         // A column that can't be null is, in a damaged file.
-        if let failure = error as? RowDecodingError { return SpoolError.damaged(path: path, reason: "\(failure)") }
+        if error is RowDecodingError {
+            return SpoolError.damaged(path: path, reason: "a record holds what it never can")
+        }
         guard let failure = error as? DatabaseError else { return error }
         let reason = failure.message ?? "SQLite error \(failure.resultCode.rawValue)"
         // The shared-memory file beside a WAL can't grow on a full disk either, which SQLite reports as an I/O error.
@@ -71,6 +74,9 @@ package enum SpoolError: Error, Sendable, CustomStringConvertible {
         case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_NOMEM:
             return SpoolError.unusable(path: path, reason: reason)
         case .SQLITE_INTERRUPT: return CancellationError()
+        // What this program asks for is in every spool, and its own numbers add up.
+        case .SQLITE_ERROR where reason.hasPrefix("no such ") || reason == "integer overflow":
+            return SpoolError.damaged(path: path, reason: reason)
         default: return SpoolError.broken("\(reason) (\(failure.extendedResultCode.rawValue))")
         }
     }

@@ -24,6 +24,9 @@ extension SpoolStore {
         let first =
             try Int64.fetchOne(
                 database, sql: "SELECT next_row FROM routes WHERE route = ?", arguments: [run.route]) ?? 0
+        guard first >> 40 == (try Route.number(run.route)) else {
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "the next row would be \(first)")
+        }
         var inserter = try RowInserter(page: page, database: database, nextRow: first)
         var result = try inserter.insertAll()
         result.unchanged += page.unchanged

@@ -21,19 +21,41 @@ extension SpoolStore {
         _ route: Route,
         payloadMatches: @escaping PayloadCheck
     ) async throws -> [AuditCheck] {
-        let damaged = try await damagedRows(of: route, payloadMatches: payloadMatches)
-        return try await scan { database in
-            let quarantined = Set(
-                try Int64.fetchAll(
-                    database, sql: "SELECT row_id FROM quarantined_rows WHERE row_id BETWEEN ? AND ?",
-                    arguments: Self.bounds(of: route)))
-            return [
-                try Self.checkLedger(route, database),
-                try Self.checkWatermark(route, database),
-                try Self.checkInsertIDs(route, database),
-                Self.checkPayloads(damaged: damaged, quarantined: quarantined),
-                try Self.checkOrphans(route, database),
-            ]
+        try await [
+            check("ledger_balances") { try Self.checkLedger(route, $0) },
+            check("watermark_covered") { try Self.checkWatermark(route, $0) },
+            check("insert_ids_unique") { try Self.checkInsertIDs(route, $0) },
+            checkPayloads(route, payloadMatches),
+            check("no_orphans") { try Self.checkOrphans(route, $0) },
+        ]
+    }
+
+    /// A check that meets damage has failed: what it looked for may be anywhere.
+    private func check(
+        _ name: String, _ body: @escaping @Sendable (Database) throws -> AuditCheck
+    ) async throws -> AuditCheck {
+        do { return try await scan(body) } catch SpoolError.damaged(_, let reason) {
+            return Self.damaged(name, reason)
+        }
+    }
+
+    private static func damaged(_ name: String, _ reason: String) -> AuditCheck {
+        AuditCheck(
+            name: name, isOK: false, detail: "the file is damaged: \(reason); etlctl spool verify says what is hurt")
+    }
+
+    private func checkPayloads(_ route: Route, _ payloadMatches: @escaping PayloadCheck) async throws -> AuditCheck {
+        let damaged: [RowID]
+        do { damaged = try await damagedRows(of: route, payloadMatches: payloadMatches) } catch SpoolError.damaged(
+            _, let reason)
+        {
+            return Self.damaged("payloads_intact", reason)
+        }
+        return try await check("payloads_intact") { database in
+            let quarantined = try Int64.fetchAll(
+                database, sql: "SELECT row_id FROM quarantined_rows WHERE row_id BETWEEN ? AND ?",
+                arguments: Self.bounds(of: route))
+            return Self.checkPayloads(damaged: damaged, quarantined: Set(quarantined))
         }
     }
 
@@ -53,7 +75,7 @@ extension SpoolStore {
 
     /// SQLite's own check of the whole file. O(file).
     package func checkIntegrity() async throws -> AuditCheck {
-        try await scan { database in
+        try await check("sqlite_integrity") { database in
             let findings = try String.fetchAll(database, sql: "PRAGMA integrity_check(20)")
             let isOK = findings == ["ok"]
             return AuditCheck(
@@ -87,8 +109,8 @@ extension SpoolStore {
             sql: "SELECT state, count(*) AS n FROM spooled_rows WHERE row_id BETWEEN ? AND ? GROUP BY state",
             arguments: bounds(of: route))
         while let row = try rows.next() {
-            guard let state = RowState(rawValue: row["state"]) else { continue }
-            counted.add(row["n"], to: state)
+            guard let state = try RowState(rawValue: row.read("state")) else { continue }
+            try counted.add(row.read("n"), to: state)
         }
         let isOK = entry.isBalanced && counted == entry
         return AuditCheck(
@@ -110,8 +132,15 @@ extension SpoolStore {
         let counts = try Row.fetchCursor(
             database, sql: "SELECT run_no, count(*) AS n FROM row_data WHERE row_id BETWEEN ? AND ? GROUP BY 1",
             arguments: bounds(of: route))
-        while let row = try counts.next() { present[row["run_no"]] = row["n"] }
         var problems: [String] = []
+        while let row = try counts.next() {
+            let rows: Int = try row.read("n")
+            if let run = try row.read("run_no") as Int64? {
+                present[run] = rows
+            } else {
+                problems.append("\(rows) rows name no run")
+            }
+        }
         var spooled: Int64 = 0
         let runs = try Row.fetchCursor(
             database,
@@ -120,21 +149,21 @@ extension SpoolStore {
                 FROM run_log WHERE route = ?
                 """, arguments: [route.number])
         while let row = try runs.next() {
-            let claimed: Int = row["rows_spooled"]
-            let retired: Int = row["retired"]
-            let found = present[row["run_no"]] ?? 0
+            let claimed: Int = try row.read("rows_spooled")
+            let retired: Int = try row.read("retired")
+            let found = try present[row.read("run_no")] ?? 0
             spooled += Int64(claimed)
-            if found + retired != claimed || row["span"] != claimed {
+            if try found + retired != claimed || row.read("span") != claimed {
+                let run: String = try row.read("run_id")
                 problems.append(
-                    "run \(row["run_id"] as String) spooled \(claimed) rows: \(found) are there, \(retired) were removed "
-                        + "after delivery")
+                    "run \(run) spooled \(claimed) rows: \(found) are there, \(retired) were removed after delivery")
             }
         }
         let books = try Row.fetchOne(
             database, sql: "SELECT next_row, spooled FROM routes WHERE route = ?", arguments: [route.number])
-        let next: Int64 = books?["next_row"] ?? 0
-        let onRecord: Int64 = books?["spooled"] ?? 0
-        if spooled != onRecord || next != route.rowRange.lowerBound.rawValue + onRecord {
+        let next = try books?.read("next_row") as Int64? ?? 0
+        let onRecord = try Int64(books?.read("spooled") as Int? ?? 0)
+        if spooled != onRecord || next != route.rowRange.lowerBound.rawValue &+ onRecord {
             problems.append("the runs spooled \(spooled) rows, the stream's books say \(onRecord)")
         }
         return AuditCheck(

@@ -6,13 +6,11 @@ extension SpoolStore {
     /// The caller holds the shipper's lock, so no living process is sending.
     package func doubtUnfinishedRequests() async throws -> Int {
         try await write { database in
-            let ranges =
-                try Int.fetchOne(
-                    database,
-                    sql: """
-                        SELECT sum(own_rows) FROM request_log
-                        WHERE \(Self.openRequests) AND state = 'sending' AND first_row IS NOT NULL
-                        """) ?? 0
+            let ranges = try database.sum(
+                """
+                SELECT sum(own_rows) FROM request_log
+                WHERE \(Self.openRequests) AND state = 'sending' AND first_row IS NOT NULL
+                """)
             try database.execute(
                 sql: """
                     UPDATE row_fates SET state = 'in_doubt', reason = 'unknown'
@@ -77,10 +75,12 @@ extension SpoolStore {
         let books = try Row.fetchOne(
             database.cachedStatement(sql: "SELECT claimed_to, next_row FROM routes WHERE route = ?"),
             arguments: [route])
-        guard let books, first <= last, books["claimed_to"] < first.rawValue, last.rawValue < books["next_row"] else {
+        guard let books, first <= last, try books.read("claimed_to") < first.rawValue,
+            try last.rawValue < books.read("next_row")
+        else {
             throw SpoolError.broken("rows were claimed twice or before they were spooled")
         }
-        let claimed: Int64 = books["claimed_to"]
+        let claimed: Int64 = try books.read("claimed_to")
         let fates =
             try Int.fetchOne(
                 database.cachedStatement(sql: "SELECT count(*) FROM row_fates WHERE row_id > ? AND row_id <= ?"),
@@ -146,27 +146,27 @@ extension SpoolStore {
                     FROM request_log q WHERE q.route = ? AND q.\(Self.openRequests) AND q.state IN (\(list))
                     ORDER BY place
                     """, arguments: [route.number])
-            return rows.map { row in
-                var request = Self.request(row)
-                request.rows = row["live_rows"]
+            return try rows.map { row in
+                var request = try Self.request(row)
+                request.rows = try row.read("live_rows")
                 return request
             }
         }
     }
 
-    static func request(_ row: Row) -> DeliveryRequest {
-        let first: Int64? = row["first_row"]
-        let last: Int64? = row["last_row"]
+    static func request(_ row: Row) throws -> DeliveryRequest {
+        let first: Int64? = try row.read("first_row")
+        let last: Int64? = try row.read("last_row")
         var range: ClosedRange<RowID>?
         if let first, let last, first <= last { range = RowID(first)...RowID(last) }
-        let doubt: String? = row["doubt"]
-        let sent: Int64? = row["sent_at"]
-        let unknown: Int64? = row["unknown_since"]
-        return DeliveryRequest(
-            id: RequestID(row["request_id"]), route: row["route"], range: range,
+        let doubt: String? = try row.read("doubt")
+        let sent: Int64? = try row.read("sent_at")
+        let unknown: Int64? = try row.read("unknown_since")
+        return try DeliveryRequest(
+            id: RequestID(row.read("request_id")), route: row.read("route"), range: range,
             // `closed`: settled, and each of its rows has a fate of its own.
-            state: RowState(rawValue: row["state"]) ?? .delivered, doubt: doubt.flatMap(Doubt.init(rawValue:)),
-            rows: row["rows"], bytes: row["bytes"], attempts: row["attempts"],
+            state: RowState(rawValue: row.read("state")) ?? .delivered, doubt: doubt.flatMap(Doubt.init(rawValue:)),
+            rows: row.read("rows"), bytes: row.read("bytes"), attempts: row.read("attempts"),
             sentAt: sent.map(Timestamp.init(microseconds:)), unknownSince: unknown.map(Timestamp.init(microseconds:)))
     }
 
@@ -179,11 +179,10 @@ extension SpoolStore {
                 arguments: [table, endpoint])
             var rows = 0
             for route in routes {
+                _ = try Route.number(route)
                 let condition = "route = ? AND state = 'delivered' AND answered_at >= ? AND own_rows > 0"
-                rows +=
-                    try Int.fetchOne(
-                        database, sql: "SELECT sum(own_rows) FROM request_log WHERE \(condition)",
-                        arguments: [route, since.microseconds]) ?? 0
+                rows += try database.sum(
+                    "SELECT sum(own_rows) FROM request_log WHERE \(condition)", [route, since.microseconds])
                 try database.execute(
                     sql: "UPDATE request_log SET state = 'in_doubt', doubt = 'settling' WHERE \(condition)",
                     arguments: [route, since.microseconds])

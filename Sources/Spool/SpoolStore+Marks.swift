@@ -137,7 +137,7 @@ extension SpoolStore {
                     SELECT key, changes FROM known_versions
                     WHERE stream_no = ? AND key > ? AND version IS NOT NULL AND seen_run <> ? ORDER BY key LIMIT ?
                     """, arguments: [number, (key ?? []).asData, run, limit])
-            return rows.map { ([UInt8](data: $0["key"]) ?? [], $0["changes"]) }
+            return try rows.map { try ([UInt8]($0.read("key") as Data), $0.read("changes")) }
         }
     }
 

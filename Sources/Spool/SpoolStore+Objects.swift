@@ -1,3 +1,4 @@
+internal import Foundation
 internal import GRDB
 internal import GRDBSQLite
 
@@ -56,7 +57,7 @@ extension SpoolStore {
                 sql: "SELECT \(ExactText.terms("name")), * FROM objects WHERE stream_no = ? AND name = CAST(? AS TEXT)")
             return try names.map { name in
                 let bytes = name.exact.asData
-                if let row = try Row.fetchOne(find, arguments: [number, bytes]) { return Self.object(row) }
+                if let row = try Row.fetchOne(find, arguments: [number, bytes]) { return try Self.object(row) }
                 try database.execute(
                     sql: "INSERT INTO objects (stream_no, name) VALUES (?, CAST(? AS TEXT))",
                     arguments: [number, bytes])
@@ -79,12 +80,12 @@ extension SpoolStore {
         }
     }
 
-    private static func object(_ row: Row) -> ObjectRecord {
-        let readAt: Int64? = row["read_at"]
-        return ObjectRecord(
-            number: row["object_no"], name: row.exact("name")?.string ?? "", version: row["version"], size: row["size"],
-            rows: row["rows"],
-            readAt: readAt.map(Timestamp.init(microseconds:)), runNumber: row["run_no"])
+    private static func object(_ row: Row) throws -> ObjectRecord {
+        let readAt: Int64? = try row.read("read_at")
+        return try ObjectRecord(
+            number: row.read("object_no"), name: row.readExact("name").string, version: row.read("version"),
+            size: row.read("size"), rows: row.read("rows"),
+            readAt: readAt.map(Timestamp.init(microseconds:)), runNumber: row.read("run_no"))
     }
 
     /// What is logged of an object's rows, in its order: the entries after a number, at most `limit`, and the number of the last.
@@ -98,13 +99,13 @@ extension SpoolStore {
                     SELECT seq, reading, spooled, unchanged FROM object_log WHERE object_no = ? AND seq > ?
                     ORDER BY seq LIMIT ?
                     """, arguments: [object, number, limit])
-            let entries = rows.map { row in
-                var entry = ObjectLogEntry(object: object, reading: row["reading"])
-                entry.spooled = [UInt8](data: row["spooled"]) ?? []
-                entry.unchanged = [UInt8](data: row["unchanged"]) ?? []
+            let entries = try rows.map { row in
+                var entry = try ObjectLogEntry(object: object, reading: row.read("reading"))
+                entry.spooled = [UInt8](try row.read("spooled") as Data)
+                entry.unchanged = [UInt8](try row.read("unchanged") as Data)
                 return entry
             }
-            return (entries, rows.last?["seq"] ?? number)
+            return (entries, try rows.last?.read("seq") as Int64? ?? number)
         }
     }
 

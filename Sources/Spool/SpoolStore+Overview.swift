@@ -42,12 +42,12 @@ extension SpoolStore {
                     """)
             var records: [String: RunRecord] = [:]
             for row in rows {
-                let finished: Int64? = row["finished_at"]
-                records[row["stream"]] = RunRecord(
-                    run: Self.run(row), stream: row["stream"],
+                let finished: Int64? = try row.read("finished_at")
+                records[try row.read("stream")] = try RunRecord(
+                    run: Self.run(row), stream: row.read("stream"),
                     finishedAt: finished.map(Timestamp.init(microseconds:)),
                     watermarkTo: row.exact("watermark_to")?.string,
-                    warnings: row["warnings"], error: row.exact("error")?.string)
+                    warnings: row.read("warnings"), error: row.exact("error")?.string)
             }
             return records
         }
@@ -62,10 +62,10 @@ extension SpoolStore {
                     SELECT u.run_id, s.name, u.status FROM run_log u JOIN stream_defs s ON s.stream_no = u.stream_no
                     WHERE u.status IN ('running', 'interrupted') ORDER BY u.run_no
                     """)
-            return rows.map {
-                UnfinishedRun(
-                    id: $0["run_id"], stream: $0["name"],
-                    status: Run.Status(rawValue: $0["status"]) ?? .interrupted)
+            return try rows.map {
+                try UnfinishedRun(
+                    id: $0.read("run_id"), stream: $0.read("name"),
+                    status: Run.Status(rawValue: $0.read("status")) ?? .interrupted)
             }
         }
     }
@@ -73,23 +73,24 @@ extension SpoolStore {
     /// Every stream that the spool knows, by name. O(streams).
     package func streamsOnRecord() async throws -> [StreamRecord] {
         try await read { database in
-            let routes = Dictionary(uniqueKeysWithValues: try Self.routes(database).map { ($0.number, $0) })
+            let routes = Dictionary(
+                try Self.routes(database).map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
             let rows = try Row.fetchAll(
                 database, sql: "SELECT \(Self.exactWatermark), * FROM stream_defs ORDER BY name")
-            return rows.compactMap { row in
-                guard let route = routes[row["route"]] else { return nil }
-                let updated: Int64? = row["watermark_updated_at"]
-                return StreamRecord(
-                    name: row["name"], mode: row["mode"], source: row["source"], route: route,
+            return try rows.compactMap { row in
+                guard let route = try routes[row.read("route")] else { return nil }
+                let updated: Int64? = try row.read("watermark_updated_at")
+                return try StreamRecord(
+                    name: row.read("name"), mode: row.read("mode"), source: row.read("source"), route: route,
                     watermark: Self.watermark(row), watermarkUpdatedAt: updated.map(Timestamp.init(microseconds:)))
             }
         }
     }
 
-    static func watermark(_ row: Row) -> Watermark? {
+    static func watermark(_ row: Row) throws -> Watermark? {
         guard let value = row.exact("watermark_value") else { return nil }
-        return Watermark(
+        return try Watermark(
             value: value.string, key: row.exact("watermark_key")?.string,
-            sortKey: [UInt8](data: row["watermark_sort"]) ?? [])
+            sortKey: [UInt8](data: row.read("watermark_sort")) ?? [])
     }
 }

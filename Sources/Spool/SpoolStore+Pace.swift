@@ -20,7 +20,7 @@ extension SpoolStore {
             let found = try Row.fetchOne(
                 database, sql: "SELECT stream_no, route FROM stream_defs WHERE name = ?", arguments: [name])
             guard let found else { return pace }
-            let (number, route): (Int64, Int64) = (found["stream_no"], found["route"])
+            let (number, route): (Int64, Int64) = try (found.read("stream_no"), Route.number(found.read("route")))
             let sample = try Row.fetchOne(
                 database,
                 sql: """
@@ -32,8 +32,8 @@ extension SpoolStore {
                     RowID(route: route, position: 1).rawValue, RowID(route: route + 1, position: 0).rawValue - 1,
                     RowOperation.upsert.rawValue,
                 ])
-            pace.rows = sample?["n"] ?? 0
-            pace.bytesPerRow = sample?["bytes"]
+            pace.rows = try sample?.read("n") ?? 0
+            pace.bytesPerRow = try sample?.read("bytes")
             pace.rowsPerSecond = try Double.fetchOne(
                 database,
                 sql: """

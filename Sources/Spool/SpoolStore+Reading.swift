@@ -7,6 +7,7 @@ extension SpoolStore {
     ///
     /// Ends with a `CancellationError` when the task is cancelled.
     ///
+    /// - Throws: `SpoolError.damaged` where the file is; what `body` got until then are rows of the spool, in order.
     /// - Parameter body: runs on the spool's own queue; the bytes it gets are valid only until it returns.
     package func readRows(
         _ selection: RowSelection, limit: Int, _ body: @escaping @Sendable (RowBytes) throws -> Bool
@@ -17,6 +18,7 @@ extension SpoolStore {
             let raw = statement.sqliteStatement
             defer { sqlite3_reset(raw) }
             let hasHistory = sqlite3_column_count(raw) > Self.columnCount
+            var last: Int64 = 0
             while true {
                 let code = sqlite3_step(raw)
                 if code == SQLITE_DONE { return }
@@ -25,7 +27,14 @@ extension SpoolStore {
                         resultCode: ResultCode(rawValue: code),
                         message: database.sqliteConnection.map { String(cString: sqlite3_errmsg($0)) })
                 }
-                guard try body(Self.row(raw, hasHistory)) else { return }
+                let row = Self.row(raw, hasHistory)
+                // A damaged page gives rows that were not asked for, without end or in another order.
+                guard row.id.rawValue > last else {
+                    throw DatabaseError(
+                        resultCode: .SQLITE_CORRUPT, message: "row \(row.id.rawValue) does not stand where it belongs")
+                }
+                last = row.id.rawValue
+                guard try body(row) else { return }
             }
         }
     }
@@ -55,7 +64,7 @@ extension SpoolStore {
     /// Behind the last row that may be sent: with `isCopied`, the last one that the copy holds.
     private static func end(of route: Int64, isCopied: Bool, _ database: Database) throws -> Int64 {
         let end = RowID(route: route + 1, position: 0).rawValue
-        return isCopied ? min(end, try lastSaved(of: route, database) + 1) : end
+        return isCopied ? min(end - 1, try lastSaved(of: route, database)) + 1 : end
     }
 
     private static func statement(
@@ -97,7 +106,7 @@ extension SpoolStore {
             let range = try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT first_row, last_row FROM request_log WHERE request_id = ?"),
                 arguments: [request.rawValue])
-            if let first: Int64 = range?["first_row"], let last: Int64 = range?["last_row"] {
+            if let first = try range?.read("first_row") as Int64?, let last = try range?.read("last_row") as Int64? {
                 statement = try database.cachedStatement(
                     sql: """
                         SELECT \(columns) FROM row_data d WHERE d.row_id BETWEEN ? AND ?
@@ -141,7 +150,9 @@ extension SpoolStore {
             let rows = try Row.fetchAll(
                 database, sql: "SELECT shape, definition, rows FROM shapes WHERE route = ? ORDER BY shape",
                 arguments: [route.number])
-            return rows.map { RowShape(number: $0["shape"], definition: $0["definition"], rows: $0["rows"]) }
+            return try rows.map {
+                try RowShape(number: $0.read("shape"), definition: $0.read("definition"), rows: $0.read("rows"))
+            }
         }
     }
 
@@ -153,9 +164,7 @@ extension SpoolStore {
                 database,
                 sql: "SELECT \(ExactText.terms("field")), column_name FROM column_names WHERE stream_no = ?",
                 arguments: [number])
-            while let pair = try pairs.next() {
-                if let field = pair.exact("field") { columns[field] = pair["column_name"] }
-            }
+            while let pair = try pairs.next() { columns[try pair.readExact("field")] = try pair.read("column_name") }
             return columns
         }
     }

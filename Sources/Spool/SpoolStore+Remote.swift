@@ -89,7 +89,9 @@ extension SpoolStore {
                 let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
                 let state = CopiedState(
                     changes: try Self.note(Note.changes, database).flatMap(Int64.init) ?? 0,
-                    lastRows: Dictionary(uniqueKeysWithValues: rows.map { ($0["route"], $0["last"]) }),
+                    lastRows: Dictionary(
+                        try rows.map { try ($0.read("route"), $0.read("last")) },
+                        uniquingKeysWith: { first, _ in first }),
                     bytes: try Int64.fetchOne(database, sql: size) ?? 0)
                 try Self.note(copy: id, state, at: .now(), database)
                 return state

@@ -75,10 +75,10 @@ extension SpoolStore {
                     AND NOT EXISTS (SELECT 1 FROM row_fates f WHERE f.row_id = d.row_id) ORDER BY d.row_id
                 """, arguments: [route, RowID(route: route + 1, position: 0).rawValue])
         while let row = try unclaimed.next() {
-            let size: Int = row["bytes"]
+            let size: Int = try row.read("bytes")
             if rows == rowsARequest || (rows > 0 && bytes + size > bytesARequest) { try claim() }
-            if first == nil { first = row["row_id"] }
-            last = row["row_id"]
+            if first == nil { first = try row.read("row_id") as Int64 }
+            last = try row.read("row_id")
             rows += 1
             bytes += size
         }

@@ -53,14 +53,14 @@ extension SpoolStore {
         var removed = 0
         for request in requests {
             guard removed < retiredAStep else { return (removed, false) }
-            if let first: Int64 = request["first_row"], let last: Int64 = request["last_row"] {
+            if let first = try request.read("first_row") as Int64?, let last = try request.read("last_row") as Int64? {
                 removed += try retire(
                     "BETWEEN \(first) AND \(last) AND row_id NOT IN "
                         + "(SELECT row_id FROM row_fates WHERE row_id BETWEEN \(first) AND \(last))",
-                    route: request["route"], database)
+                    route: request.read("route"), database)
             }
             try database.execute(
-                sql: "DELETE FROM request_log WHERE request_id = ?", arguments: [request["request_id"] as Int64])
+                sql: "DELETE FROM request_log WHERE request_id = ?", arguments: [request.read("request_id") as Int64])
         }
         // Rows that were delivered as exceptions.
         let singles = try Int64.fetchAll(
@@ -91,9 +91,9 @@ extension SpoolStore {
                     INSERT INTO retired_days (route, day, rows) VALUES (?, ?, ?)
                     ON CONFLICT (route, day) DO UPDATE SET rows = rows + excluded.rows
                     """
-            ).execute(arguments: [route, group["day"] as Int64, group["n"] as Int])
+            ).execute(arguments: [route, group.read("day") as Int64, group.read("n") as Int])
             try database.cachedStatement(sql: "UPDATE run_log SET retired = retired + ? WHERE run_no = ?")
-                .execute(arguments: [group["n"] as Int, group["run_no"] as Int64])
+                .execute(arguments: [group.read("n") as Int, group.read("run_no") as Int64])
         }
         try database.execute(sql: "DELETE FROM row_data WHERE row_id \(rows)")
         let removed = database.changesCount
@@ -108,7 +108,9 @@ extension SpoolStore {
         try await read { database in
             let rows = try Row.fetchAll(
                 database, sql: "SELECT day, rows FROM retired_days WHERE route = ?", arguments: [route.number])
-            return Dictionary(uniqueKeysWithValues: rows.map { ($0["day"] as Int, $0["rows"] as Int) })
+            return Dictionary(
+                try rows.map { try ($0.read("day") as Int, $0.read("rows") as Int) },
+                uniquingKeysWith: { first, _ in first })
         }
     }
 

@@ -90,6 +90,6 @@ extension SpoolStore {
             let row = try Row.fetchOne(
                 database, sql: "SELECT \(exactRun), * FROM run_log WHERE run_no = ?", arguments: [number])
         else { throw SpoolError.broken("run \(number) vanished") }
-        return run(row)
+        return try run(row)
     }
 }

@@ -57,7 +57,7 @@ extension SpoolStore {
                     database, sql: "SELECT * FROM run_log WHERE run_id = ? AND status = 'complete'",
                     arguments: [runID])
             else { return false }
-            let open = try Self.openRows(of: CompleteRun(row), route: row["route"], database)
+            let open = try Self.openRows(of: CompleteRun(row), route: row.read("route"), database)
             return open.rejected == 0 && !open.isUnderWay
         }
     }
@@ -68,11 +68,11 @@ extension SpoolStore {
         var first: Int64?
         var last: Int64?
 
-        init(_ row: Row) {
-            id = row["run_id"]
-            rows = row["rows_spooled"]
-            first = row["first_row"]
-            last = row["last_row"]
+        init(_ row: Row) throws {
+            id = try row.read("run_id")
+            rows = try row.read("rows_spooled")
+            first = try row.read("first_row")
+            last = try row.read("last_row")
         }
     }
 

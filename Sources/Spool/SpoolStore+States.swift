@@ -23,11 +23,11 @@ extension SpoolStore {
                     max(after?.rawValue ?? 0, RowID(route: route.number, position: 0).rawValue),
                     RowID(route: route.number + 1, position: 0).rawValue, limit,
                 ])
-            return rows.map { row in
-                RowStanding(
-                    row: RowID(row["row_id"]), insertID: row["insert_id"],
-                    extractedAt: Timestamp(microseconds: row["extracted_at"]),
-                    state: RowState(rawValue: row["state"]) ?? .inDoubt)
+            return try rows.map { row in
+                try RowStanding(
+                    row: RowID(row.read("row_id")), insertID: row.read("insert_id"),
+                    extractedAt: Timestamp(microseconds: row.read("extracted_at")),
+                    state: RowState(rawValue: row.read("state")) ?? .inDoubt)
             }
         }
     }

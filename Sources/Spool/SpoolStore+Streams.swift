@@ -38,10 +38,10 @@ extension SpoolStore {
                 SELECT r.route, r.stream_no, r.endpoint, r.table_name, s.name
                 FROM routes r JOIN stream_defs s ON s.stream_no = r.stream_no ORDER BY r.route
                 """)
-        return rows.map {
-            Route(
-                number: $0["route"], stream: $0["name"], streamNumber: $0["stream_no"], endpoint: $0["endpoint"],
-                table: $0["table_name"])
+        return try rows.map {
+            try Route(
+                number: Route.number($0.read("route")), stream: $0.read("name"), streamNumber: $0.read("stream_no"),
+                endpoint: $0.read("endpoint"), table: $0.read("table_name"))
         }
     }
 
@@ -140,14 +140,12 @@ extension SpoolStore {
             let row = try Row.fetchOne(
                 database, sql: "SELECT \(exactWatermark), * FROM stream_defs WHERE name = ?", arguments: [name])
         else { return nil }
-        let number: Int64 = row["stream_no"]
+        let number: Int64 = try row.read("stream_no")
         var columns: [ExactText: String] = [:]
         let names = try Row.fetchCursor(
             database, sql: "SELECT \(ExactText.terms("field")), base_name FROM column_names WHERE stream_no = ?",
             arguments: [number])
-        while let pair = try names.next() {
-            if let field = pair.exact("field") { columns[field] = pair["base_name"] }
-        }
+        while let pair = try names.next() { columns[try pair.readExact("field")] = try pair.read("base_name") }
         let known =
             try Int.fetchOne(
                 database, sql: "SELECT count(*) FROM known_versions WHERE stream_no = ? AND version IS NOT NULL",
@@ -159,7 +157,11 @@ extension SpoolStore {
                 ORDER BY run_no DESC LIMIT 1
                 """, arguments: [number]
         ).map(run)
-        let watermark = watermark(row)
+        let watermark = try watermark(row)
+        let extracted: Int64 = try row.read("last_extracted_at")
+        guard extracted < Timestamp.maximum.microseconds else {
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "stream \(name) was last extracted in no year")
+        }
         let objects =
             try Int.fetchOne(
                 database, sql: "SELECT count(*) FROM objects WHERE stream_no = ? AND version IS NOT NULL",
@@ -167,31 +169,32 @@ extension SpoolStore {
         let spooled =
             try Int.fetchOne(
                 database, sql: "SELECT sum(spooled) FROM routes WHERE stream_no = ?", arguments: [number]) ?? 0
-        return StreamState(
-            number: number, name: name, mode: row["mode"], identity: row["identity"],
+        return try StreamState(
+            number: number, name: name, mode: row.read("mode"), identity: row.read("identity"),
             hasPosition: watermark != nil || known > 0 || unfinished != nil
-                || (objects > 0 && row["mode"] != "full"), fingerprint: row["fingerprint"],
-            generation: row["generation"], watermark: watermark,
-            lastExtractedAt: Timestamp(microseconds: row["last_extracted_at"]),
-            recentFrom: [UInt8](data: row["recent_from"]), knownVersions: known, unfinishedRun: unfinished,
-            notes: row["notes"], columns: columns, hasRows: spooled > 0, objects: objects)
+                || (objects > 0 && row.read("mode") != "full"), fingerprint: row.read("fingerprint"),
+            generation: row.read("generation"), watermark: watermark,
+            lastExtractedAt: Timestamp(microseconds: extracted),
+            recentFrom: [UInt8](data: row.read("recent_from")), knownVersions: known, unfinishedRun: unfinished,
+            notes: row.read("notes"), columns: columns, hasRows: spooled > 0, objects: objects)
     }
 
     /// What `watermark` and `run` read as bytes, for the front of a statement's terms.
     static let exactWatermark = ExactText.terms("watermark_value", "watermark_key")
     static let exactRun = ExactText.terms("watermark_from", "watermark_to", "error")
 
-    static func run(_ row: Row) -> Run {
+    static func run(_ row: Row) throws -> Run {
         var counters = RunCounters()
-        counters.rowsRead = row["rows_read"]
-        counters.rowsSpooled = row["rows_spooled"]
-        counters.rowsUnchanged = row["rows_unchanged"]
-        counters.deletes = row["deletes"]
-        counters.sourceReads = row["source_reads"]
-        return Run(
-            number: row["run_no"], id: row["run_id"], streamNumber: row["stream_no"], route: row["route"],
-            mode: row["mode"], status: Run.Status(rawValue: row["status"]) ?? .failed, generation: row["generation"],
-            startedAt: Timestamp(microseconds: row["started_at"]), counters: counters,
-            watermarkFrom: row.exact("watermark_from")?.string, position: row["position"])
+        counters.rowsRead = try row.read("rows_read")
+        counters.rowsSpooled = try row.read("rows_spooled")
+        counters.rowsUnchanged = try row.read("rows_unchanged")
+        counters.deletes = try row.read("deletes")
+        counters.sourceReads = try row.read("source_reads")
+        return try Run(
+            number: row.read("run_no"), id: row.read("run_id"), streamNumber: row.read("stream_no"),
+            route: row.read("route"), mode: row.read("mode"),
+            status: Run.Status(rawValue: row.read("status")) ?? .failed, generation: row.read("generation"),
+            startedAt: Timestamp(microseconds: row.read("started_at")), counters: counters,
+            watermarkFrom: row.exact("watermark_from")?.string, position: row.read("position"))
     }
 }
