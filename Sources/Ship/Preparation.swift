@@ -53,7 +53,12 @@ struct Preparation: Sendable {
         var freshIsUsedUp = false
         var leftOverIsUsedUp = false
         /// A shape came up that the plan does not know.
-        var needsPlan = false
+        var unknownShape: Int64?
+        /// Where reading met damage; what was read before it is packed.
+        var damage: SpoolError?
+        /// Requests whose rows can't be read.
+        var damaged: Set<RequestID> = []
+        var needsPlan: Bool { unknownShape != nil }
         /// Another command changed rows meanwhile: look at the spool again.
         var isStale = false
 
@@ -85,13 +90,15 @@ struct Preparation: Sendable {
             if takesLeftOver, !result.needsPlan {
                 let read = try await pack(.leftOver(route: route.number, after: nil), packer, spool, result)
                 result.leftOverIsUsedUp = read.isUsedUp
-                result.needsPlan = read.needsPlan
+                result.unknownShape = read.unknownShape
+                result.damage = result.damage ?? read.damage
                 result.leftOver = read.packed
             }
             if takesFresh, !result.needsPlan {
                 let read = try await pack(.fresh(route: route.number, after: after), packer, spool, result)
                 result.freshIsUsedUp = read.isUsedUp
-                result.needsPlan = read.needsPlan
+                result.unknownShape = read.unknownShape
+                result.damage = result.damage ?? read.damage
                 result.fresh = read.packed
             }
         } catch SpoolError.stale {
@@ -141,14 +148,19 @@ struct Preparation: Sendable {
         defer { packer.isUnlimited = false }
         for resend in resends {
             let reading = Reading(packer: packer, limit: .max, bodies: 1, bytes: .max, held: [])
-            try await spool.readRows(.request(resend.id), limit: Int(Int32.max)) { reading.take($0) }
-            reading.finish()
-            let outgoing = Outgoing(
+            try await reading.read(.request(resend.id), limit: Int(Int32.max), spool)
+            var outgoing = Outgoing(
                 id: resend.id, route: resend.route, isRange: resend.isRange,
                 packed: reading.packed.first ?? PackedRequest(), attempt: resend.attempt, doubt: resend.doubt,
                 window: resend.window)
-            if reading.needsPlan {
-                result.needsPlan = true
+            if let damage = reading.damage {
+                // All of it or nothing: which rows share its fate can't be told.
+                outgoing.packed = PackedRequest()
+                result.damage = damage
+                result.damaged.insert(resend.id)
+                result.unsent.append(outgoing)
+            } else if let shape = reading.unknownShape {
+                result.unknownShape = shape
                 result.unsent.append(outgoing)
             } else {
                 result.outgoing.append(outgoing)
@@ -165,9 +177,13 @@ struct Preparation: Sendable {
         guard reading.hasRoom else { return reading }
         let limit = min(packer.limits.rows * reading.bodies + held.count + 1, Int(Int32.max))
         reading.isUsedUp = true
-        try await spool.readRows(selection, limit: limit) { reading.take($0) }
-        reading.finish()
-        if reading.read >= limit { reading.isUsedUp = false }
+        try await reading.read(selection, limit: limit, spool)
+        if reading.damage != nil {
+            // Nothing behind it can be reached.
+            reading.isUsedUp = true
+        } else if reading.count >= limit {
+            reading.isUsedUp = false
+        }
         return reading
     }
 }
@@ -182,8 +198,9 @@ private final class Reading: @unchecked Sendable {
     private let held: Set<RowID>
     private let holdsAny: Bool
     private(set) var packed: [PackedRequest] = []
-    private(set) var needsPlan = false
-    private(set) var read = 0
+    private(set) var unknownShape: Int64?
+    private(set) var damage: SpoolError?
+    private(set) var count = 0
     var isUsedUp = false
     private var taken = 0
     private var packedBytes = 0
@@ -199,9 +216,19 @@ private final class Reading: @unchecked Sendable {
 
     var hasRoom: Bool { limit > 0 && bodies > 0 && bytes > 0 }
 
+    func read(_ selection: RowSelection, limit: Int, _ spool: SpoolStore) async throws {
+        do {
+            try await spool.readRows(selection, limit: limit) { self.take($0) }
+        } catch let error as SpoolError {
+            guard case .damaged = error else { throw error }
+            damage = error
+        }
+        finish()
+    }
+
     /// False ends the read.
-    func take(_ row: RowBytes) -> Bool {
-        read += 1
+    private func take(_ row: RowBytes) -> Bool {
+        count += 1
         if holdsAny, held.contains(row.id) { return true }
         guard taken < limit else { return stop() }
         while true {
@@ -209,8 +236,8 @@ private final class Reading: @unchecked Sendable {
             case .added:
                 taken += 1
                 return true
-            case .unknownShape:
-                needsPlan = true
+            case .unknownShape(let shape):
+                unknownShape = shape
                 return stop()
             case .full:
                 seal()
@@ -231,8 +258,8 @@ private final class Reading: @unchecked Sendable {
         packed.append(request)
     }
 
-    func finish() {
-        if needsPlan, packer.isUnlimited {
+    private func finish() {
+        if unknownShape != nil || damage != nil, packer.isUnlimited {
             packer.clear()
         } else if !packer.isEmpty {
             seal()

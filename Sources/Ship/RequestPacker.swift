@@ -41,7 +41,7 @@ final class RequestPacker: @unchecked Sendable {
         /// The row has to begin another body.
         case full
         /// The row's shape came up after the plan was made.
-        case unknownShape
+        case unknownShape(Int64)
     }
 
     private let encoder: RowEncoder
@@ -78,7 +78,8 @@ final class RequestPacker: @unchecked Sendable {
     func add(_ row: RowBytes) -> Step {
         // Rows of one shape mostly follow each other, and mostly fit the table as they are.
         let isVerbatim = row.shape == verbatimShape
-        if !isVerbatim, encodings[row.shape] == nil { return .unknownShape }
+        // Of a damaged row the shape may be what is damaged.
+        if !isVerbatim, row.isIntact, encodings[row.shape] == nil { return .unknownShape(row.shape) }
         if !isUnlimited, request.count >= limits.rows { return .full }
         if request.isEmpty { request.first = row.id }
         guard row.isIntact else {

@@ -118,6 +118,11 @@ extension TableShipper {
                 return
             }
             for finding in findings {
+                if let found = finding.damage {
+                    note(found)
+                    damaged.insert(finding.request.id)
+                    continue
+                }
                 shared.report(
                     .detail(
                         message: "asked about request \(finding.request.id.rawValue): \(finding.found.count) of "

@@ -11,6 +11,24 @@ extension TableShipper {
     private var failuresThatMeanDown: Int { max(configuration.maximumInFlight, 4) }
     var isDown: Bool { failures >= failuresThatMeanDown }
 
+    /// Reads requests that are pending or in doubt and unknown to the loop, as after a start or after a request was split.
+    func scanIfNeeded() async throws {
+        guard mustScan, !isWriting, !isPreparing, unsettled.isEmpty else { return }
+        mustScan = false
+        for index in routes.indices {
+            let open = try await shared.spool.requests(of: routes[index].route, in: [.pending, .inDoubt])
+            for request in open where !hasInHand(request.id) {
+                guard request.state == .pending else {
+                    if request.doubt == .settling { hasSettlingDoubt = true } else { hasFreshDoubt = true }
+                    continue
+                }
+                waiting[request.id] = WaitingRequest(
+                    id: request.id, route: request.route, isRange: request.range != nil, rows: request.rows,
+                    bytes: request.bytes, attempt: 0, due: now)
+            }
+        }
+    }
+
     /// Starts to prepare the next requests: what waits and is due first, then rows left over, then new ones.
     func prepare(_ group: inout Group) {
         guard !isPacking, packed == nil, ready.count <= Self.readyEnough, !needsPlan, !needsLook, !isHeld,
@@ -161,8 +179,15 @@ extension TableShipper {
             }
         }
         shared.control.giveBackRows(max(0, job.maximumRows - result.rows))
-        if result.needsPlan { needsPlan = true }
-        if result.isStale { mustScan = true }
+        if let shape = result.unknownShape { makePlan(for: shape, result) }
+        if let found = result.damage { note(found) }
+        damaged.formUnion(result.damaged)
+        if result.isStale {
+            mustScan = true
+            timesStale += 1
+        } else {
+            timesStale = 0
+        }
         for outgoing in result.unsent { unsettled.append(returned(outgoing)) }
         for outgoing in result.outgoing {
             if outgoing.attempt == 0, outgoing.doubt == nil {
@@ -174,6 +199,46 @@ extension TableShipper {
                 ready.append(outgoing)
             }
         }
+    }
+
+    private func makePlan(for shape: Int64, _ result: Preparation.Result) {
+        needsPlan = true
+        if unknownShape == shape {
+            // A shape is stored together with its first row.
+            note(.damaged(path: shared.spool.path, reason: "the list of columns of some rows is gone"))
+            damaged.formUnion(result.unsent.map(\.id))
+            if let index = routes.firstIndex(where: { $0.route.number == result.job.route.number }) {
+                routes[index].freshIsUsedUp = true
+                routes[index].leftOverIsUsedUp = true
+            }
+        }
+        unknownShape = shape
+    }
+
+    func note(_ found: SpoolError) { damage = damage ?? found }
+
+    /// What became of putting requests on record; where the file is damaged, nothing of them is.
+    func begun(
+        _ result: Swift.Result<Preparation.Result, any Error>, _ job: Preparation.Result?
+    ) throws -> Preparation.Result {
+        do { return try result.get() } catch let error as SpoolError {
+            guard case .damaged = error, var job else { throw error }
+            job.leftOver = []
+            job.fresh = []
+            job.leftOverIsUsedUp = true
+            job.freshIsUsedUp = true
+            job.damage = error
+            return job
+        }
+    }
+
+    /// Rows that other commands keep changing are read again; but a damaged file may say for ever that they did.
+    func giveUpIfStaleForEver() async throws {
+        guard timesStale >= 100 else { return }
+        let integrity = try await shared.spool.checkIntegrity()
+        throw SpoolError.damaged(
+            path: shared.spool.path,
+            reason: integrity.isOK ? "what is due can't be put on record as being sent" : integrity.detail)
     }
 
     /// Every row was excluded: nothing goes out.

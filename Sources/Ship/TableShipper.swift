@@ -151,6 +151,15 @@ final class TableShipper {
     var failsForMetadata = false
     var typicalLatency: Double?
 
+    /// The first damage that was met. What it does not touch is shipped, then the run ends with it.
+    var damage: SpoolError?
+    /// Requests whose rows can't be read.
+    var damaged: Set<RequestID> = []
+    /// A shape that the plan before the present one did not know.
+    var unknownShape: Int64?
+    /// How often in a row another command had changed what was prepared.
+    var timesStale = 0
+
     var ending: Ending?
     var nextPoll: Duration = .zero
     /// The present step began while the shipper was to follow. The first that does not looks into the spool once more.
@@ -189,7 +198,8 @@ final class TableShipper {
 
     /// The loop has this request in hand, whatever the spool says of it at the moment.
     func hasInHand(_ id: RequestID) -> Bool {
-        waiting[id] != nil || inFlight[id] != nil || resending.contains(id) || ready.contains { $0.id == id }
+        waiting[id] != nil || inFlight[id] != nil || resending.contains(id) || damaged.contains(id)
+            || ready.contains { $0.id == id }
     }
 
     /// Nothing may be sent: accepted rows could be lost, and BigQuery can't be asked about them.
@@ -222,6 +232,7 @@ final class TableShipper {
             }
             group.cancelAll()
         }
+        if let damage { throw damage }
         switch ending {
         case .offline(let stop), .refused(let stop): try await keeper.rememberError(stop.message)
         case .drained, .settling: try await keeper.rememberError(nil)
@@ -271,9 +282,12 @@ final class TableShipper {
         case .packed(let result, let granted):
             isPacking = false
             take(packed: try result.get(), granted: granted, &group)
+            try await giveUpIfStaleForEver()
         case .begun(let result, let granted):
+            let job = beginning
             beginning = nil
-            take(prepared: try result.get(), granted: granted)
+            take(prepared: try begun(result, job), granted: granted)
+            try await giveUpIfStaleForEver()
             if let next = packed {
                 packed = nil
                 take(packed: next.result, granted: next.granted, &group)
@@ -315,7 +329,7 @@ final class TableShipper {
             return
         }
         // Following that ended in the middle of this step has its last look still to come.
-        let follows = wasFollowing
+        let follows = wasFollowing && damage == nil
         if isHeld {
             if !follows { ending = .settling }
             return
@@ -335,6 +349,7 @@ final class TableShipper {
         try await keepViews()
         guard follows else {
             ending = try await hasDoubt() ? .settling : .drained
+            if damage == nil { for state in routes { try await shared.spool.checkUnclaimed(of: state.route) } }
             return
         }
         guard now >= nextPoll else { return }
@@ -344,6 +359,7 @@ final class TableShipper {
 
     /// Has the next step look into the spool for new rows.
     private func lookForRows() {
+        if damage != nil { return }
         for index in routes.indices {
             routes[index].freshIsUsedUp = false
             routes[index].leftOverIsUsedUp = false
@@ -373,24 +389,6 @@ final class TableShipper {
                 .progress(
                     stream: summary.stream, table: summary.table, delivered: decision.delivered,
                     rejected: decision.rejected, inDoubt: decision.inDoubt))
-        }
-    }
-
-    /// Reads requests that are pending or in doubt and unknown to the loop, as after a start or after a request was split.
-    private func scanIfNeeded() async throws {
-        guard mustScan, !isWriting, !isPreparing, unsettled.isEmpty else { return }
-        mustScan = false
-        for index in routes.indices {
-            let open = try await shared.spool.requests(of: routes[index].route, in: [.pending, .inDoubt])
-            for request in open where !hasInHand(request.id) {
-                guard request.state == .pending else {
-                    if request.doubt == .settling { hasSettlingDoubt = true } else { hasFreshDoubt = true }
-                    continue
-                }
-                waiting[request.id] = WaitingRequest(
-                    id: request.id, route: request.route, isRange: request.range != nil, rows: request.rows,
-                    bytes: request.bytes, attempt: 0, due: now)
-            }
         }
     }
 }

@@ -7,6 +7,8 @@ struct Verification: Sendable {
         var request: DeliveryRequest
         var found: [RowID]
         var missing: [RowID]
+        /// Set where the request's rows can't be read; nothing was asked about them then.
+        var damage: SpoolError?
     }
 
     /// Ids of one question: some hundred kilobytes of parameters.
@@ -35,20 +37,27 @@ struct Verification: Sendable {
         about requests: [DeliveryRequest], _ spool: SpoolStore, _ client: BigQueryClient
     ) async throws -> [Finding] {
         var rows: [[DoubtfulRow]] = []
+        var damage: [RequestID: SpoolError] = [:]
         for request in requests {
             let gathered = DoubtfulRows()
-            try await spool.readRows(.request(request.id), limit: Int(Int32.max)) { row in
-                gathered.rows.append(
-                    DoubtfulRow(
-                        id: row.id, insertID: String(decoding: row.insertID, as: UTF8.self),
-                        extractedAt: row.extractedAt))
-                return true
+            do {
+                try await spool.readRows(.request(request.id), limit: Int(Int32.max)) { row in
+                    gathered.rows.append(
+                        DoubtfulRow(
+                            id: row.id, insertID: String(decoding: row.insertID, as: UTF8.self),
+                            extractedAt: row.extractedAt))
+                    return true
+                }
+            } catch let error as SpoolError {
+                guard case .damaged = error else { throw error }
+                damage[request.id] = error
+                gathered.rows = []
             }
             rows.append(gathered.rows)
         }
         let present = try await present(rows.flatMap { $0 }, client)
         return zip(requests, rows).map { request, rows in
-            var finding = Finding(request: request, found: [], missing: [])
+            var finding = Finding(request: request, found: [], missing: [], damage: damage[request.id])
             for row in rows {
                 if present.contains(row.insertID) {
                     finding.found.append(row.id)

@@ -288,6 +288,53 @@ struct FaultTests {
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func `a row whose number of columns is damaged is rejected like any damaged row`()
+        async throws
+    {
+        try await withBench { bench in
+            try await bench.spool(count: 10)
+            try bench.damage("UPDATE row_data SET shape = 77 WHERE id = 'm4'")
+            let summary = try await bench.ship()
+            #expect(summary.rejected == 1 && summary.status == .drained)
+            #expect(try bench.ids().count == 9)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `rows whose list of columns is gone end the run with what is damaged`()
+        async throws
+    {
+        try await withBench { bench in
+            try await bench.spool(count: 10)
+            _ = try await bench.ship()
+            try await bench.spool(count: 10, from: 100)
+            try await bench.spool(count: 10, stream: "orders")
+            try bench.damage("DELETE FROM shapes WHERE route = 1")
+            await #expect {
+                _ = try await bench.ship()
+            } throws: {
+                guard case SpoolError.damaged = $0 else { return false }
+                return true
+            }
+            #expect(try await bench.ledger().pending == 10)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `rows that are missing from the spool are not passed over in silence`()
+        async throws
+    {
+        try await withBench { bench in
+            try await bench.spool(count: 10)
+            try bench.damage("DELETE FROM row_data WHERE id = 'm4'")
+            await #expect {
+                _ = try await bench.ship()
+            } throws: {
+                guard case SpoolError.damaged(_, let reason) = $0 else { return false }
+                return reason.contains("1 rows")
+            }
+            #expect(try bench.ids().count == 9, "all others are delivered")
+        }
+    }
+
     @Test func `rows for another endpoint stop everything before a byte is sent`() async throws {
         try await withBench { bench in
             try await bench.spool(count: 10)

@@ -107,11 +107,12 @@ extension ShipBench {
 
     /// Changes a byte of a payload behind the spool's back.
     func damageRow(_ number: Int) async throws {
-        try ChildProcess.run([
-            "sqlite3", spool.path,
-            "UPDATE row_data SET payload = replace(payload, '\"text\":\"x', '\"text\":\"y') WHERE id = 'm\(number)'",
-        ])
+        try damage(
+            "UPDATE row_data SET payload = replace(payload, '\"text\":\"x', '\"text\":\"y') WHERE id = 'm\(number)'")
     }
+
+    /// Changes the spool behind the program's back.
+    func damage(_ sql: String) throws { try ChildProcess.run(["sqlite3", spool.path, sql]) }
 
     /// A field of a table: `name TYPE [MODE]`.
     static func field(_ text: String, description: String? = nil) -> JSONValue {
