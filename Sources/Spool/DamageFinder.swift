@@ -21,6 +21,8 @@ struct DamageFinder {
         } catch let error as DatabaseError {
             damage.file = [error.message ?? "SQLite error \(error.resultCode.rawValue)"]
         }
+        let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        if version != SpoolStore.schemaVersion { damage.file.append(SpoolStore.lostVersion) }
         if let found = try? Self.schema(of: database), found != expected {
             damage.file.append("its schema is not that of a spool")
         }

@@ -78,9 +78,9 @@ extension SpoolStore {
         }
         do {
             let file = try DatabaseQueue(path: path, configuration: configuration)
-            let found = try file.read { try version(of: $0, path: path) }
-            guard found == schemaVersion else {
-                throw SpoolError.damaged(path: path, reason: "it holds no spool")
+            let isEmpty = try file.read { database in
+                _ = try version(of: database, path: path, acceptsLost: true)
+                return try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
             }
             return file
         } catch { throw SpoolError.translating(error, path: path) }
@@ -89,6 +89,7 @@ extension SpoolStore {
     private static func findDamage(in database: Database, payloadMatches: PayloadCheck) throws -> SpoolDamage {
         var finder = DamageFinder(database)
         try finder.checkFile(schema: expectedSchema())
+            if isEmpty { throw SpoolError.damaged(path: path, reason: "it holds no spool") }
         for route in try routes(database) { try finder.check(route, payloadMatches: payloadMatches) }
         return finder.damage
     }

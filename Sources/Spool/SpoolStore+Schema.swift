@@ -19,7 +19,9 @@ extension SpoolStore {
     }
 
     /// The version of a spool, 0 for an empty file.
-    static func version(of database: Database, path: String) throws -> Int {
+    ///
+    /// - Parameter acceptsLost: true returns 0 as well for a spool whose version was lost, which is damage elsewhere.
+    static func version(of database: Database, path: String, acceptsLost: Bool = false) throws -> Int {
         let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         let application = try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0
         let isEmpty = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
@@ -29,8 +31,12 @@ extension SpoolStore {
         guard version <= schemaVersion else {
             throw SpoolError.newer(path: path, version: version, supported: schemaVersion)
         }
+        // The first version and the tables came in one transaction.
+        guard version > 0 || isEmpty || acceptsLost else { throw SpoolError.damaged(path: path, reason: lostVersion) }
         return version
     }
+
+    static let lostVersion = "its header lost the version of the spool"
 
     /// Brings the file to `schemaVersion` in one transaction; each step only ever moves forward. One that is there already is only looked at:
     /// who opens a spool to read it does not wait for who writes.

@@ -66,6 +66,36 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, -5])
+    func `a spool whose header lost its version is damaged, not made again, and can be mended`(version: Int)
+        async throws
+    {
+        try await withTemporaryFolder { folder in
+            let path = folder + "/spool.sqlite"
+            let spool = try SpoolStore(path: path)
+            try await spool.spool(0..<10)
+            try await spool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = \(version)") }
+            try spool.close()
+            for open in [{ try SpoolStore(path: path) }, { try SpoolStore.reading(path) }] as [() throws -> SpoolStore?]
+            {
+                #expect {
+                    _ = try open()
+                } throws: {
+                    guard case SpoolError.damaged(path, SpoolStore.lostVersion) = $0 else { return false }
+                    return true
+                }
+            }
+            let check: PayloadCheck = { _, _ in true }
+            #expect(try await SpoolStore.verify(path: path, payloadMatches: check).file == [SpoolStore.lostVersion])
+            let mended = try await SpoolStore.quarantine(path: path, holder: "test", payloadMatches: check)
+            #expect(mended.keptAs != nil && mended.rejected == 0)
+            let again = try SpoolStore(path: path, creating: false)
+            #expect(try await again.ledger().map(\.pending) == [10])
+            try await expectSoundBooks(again, try await again.route(1))
+            try again.close()
+        }
+    }
+
     @Test(arguments: [0, 1, 7])
     func `a database of another program is refused and stays as it is`(version: Int) async throws {
         try await withTemporaryFolder { folder in
