@@ -92,6 +92,41 @@ import Testing
         }
     }
 
+    @Test func `a glance sees a file cut short, and pages that don't fit together`() async throws {
+        try await withTemporaryFolder { folder in
+            let path = folder + "/spool.sqlite"
+            _ = try await Self.make(path)
+            func glance(_ change: (inout Data) -> Void) async throws -> String? {
+                let copy = folder + "/\(UUID().uuidString).sqlite"
+                try FileManager.default.copyItem(atPath: path, toPath: copy)
+                try self.change(copy, change)
+                if let missing = SpoolStore.missingEnd(of: copy) { return missing }
+                let spool = try SpoolStore(path: copy, creating: false)
+                defer { try? spool.close() }
+                return try await spool.glance()
+            }
+            let whole = try await glance { _ in }
+            let short = try await glance { $0.removeLast(100) }
+            let torn = try await glance { data in
+                let page = data.count / 2 / SpoolStore.pageSize * SpoolStore.pageSize
+                data.replaceSubrange(page..<page + 200, with: Data(count: 200))
+            }
+            #expect(whole == nil)
+            #expect(short?.contains("its header says") == true, "\(short ?? "nothing")")
+            #expect(torn != nil)
+        }
+    }
+
+    @Test func `a glance at a spool that is being written to finds nothing`() async throws {
+        try await withTemporarySpool { spool in
+            for number in 0..<5 {
+                try await spool.spool(number * 500..<(number + 1) * 500, bytes: 200)
+                #expect(try await spool.glance() == nil)
+                #expect(SpoolStore.missingEnd(of: spool.path) == nil)
+            }
+        }
+    }
+
     @Test func `quarantine waits for no one and takes no one's rows away`() async throws {
         try await withTemporaryFolder { folder in
             let path = folder + "/spool.sqlite"

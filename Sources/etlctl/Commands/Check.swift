@@ -44,17 +44,23 @@ struct CheckCommand: EtlctlCommand {
 
     private func checkSpool(_ environment: CommandEnvironment, _ findings: inout Findings) async {
         do {
+            let missingEnd = SpoolStore.missingEnd(of: environment.configuration.spool.path)
             let store = try await environment.openSpool()
-            let integrity = try await store.checkIntegrity()
+            let finding = if let missingEnd { missingEnd } else { try await store.glance() }
             let entries = try await store.ledger()
             let unbalanced = entries.filter { !$0.isBalanced }
-            if !integrity.isOK {
-                findings.add("spool", Failure.spool(integrity.detail, hint: "See `etlctl audit`."))
+            if let finding {
+                findings.add(
+                    "spool",
+                    Failure.spool(
+                        "The spool \(store.path) is damaged: \(finding).",
+                        hint: "etlctl spool verify says what is hurt; with --quarantine all other rows stay shippable.")
+                )
             } else if !unbalanced.isEmpty {
                 findings.add("spool", Failure.data("The ledger does not balance.", hint: "See `etlctl audit`."))
             } else {
                 let name = environment.isSpoolElsewhere ? "the copy that spool.remote keeps" : store.path
-                findings.ok("spool", "\(name) is sound; the ledger balances")
+                findings.ok("spool", "\(name) opens, and the ledger balances; etlctl audit checks every row")
             }
             let rejected = entries.reduce(0) { $0 + $1.rejected }
             if rejected > 0 {
