@@ -124,6 +124,10 @@ package struct Extractor: Sendable {
     private func run(_ context: RunContext, _ source: any Source, _ result: inout ExtractResult) async {
         var status = Run.Status.interrupted
         do {
+            // Also after a run that began with the reset and failed.
+            if context.state.hasForgottenVersions, context.stream.mode != .full {
+                try await context.lookUpSpooledRows()
+            }
             let isComplete = try await readWithPatience(context, source)
             try await context.settleCommits()
             if isComplete, context.stream.mode == .full, options.allowsMassDelete {

@@ -262,7 +262,7 @@ package final class RunContext {
 
     /// Makes the temporary index for a run that starts further back than what is known of spooled rows.
     func lookUpSpooledRows() async throws {
-        guard state.hasRows || result.spooled > 0 else { return }
+        guard !usesTemporaryIndex, state.hasRows || result.spooled > 0 else { return }
         if try await store.indexSpooledRows(stream: state.number) {
             warn(
                 "retired_rows",

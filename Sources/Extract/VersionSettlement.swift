@@ -47,7 +47,12 @@ struct VersionSettlement {
             if run.refusesRepeatedKeys, last?.seenRun == run.run.number { throw repeated(page.records[index]) }
             let hash = page.knownHash(at: index)
             let now: KnownChange
-            if let last, last.hash == hash {
+            if let last, last.hash == hash, last.isForgotten {
+                // Offered under the id it had: the spool knows whether it has the row.
+                page.records[index].changes = last.changes
+                page.records[index].knownVersion = hash.bytes.withUnsafeBytes(page.keep)
+                now = KnownChange(hash: hash, changes: last.changes, seenRun: run.run.number)
+            } else if let last, last.hash == hash {
                 page.records[index].isUnchanged = true
                 outcome.seenKeys.append(page.values.bytes(range))
                 outcome.unchanged += 1

@@ -16,7 +16,7 @@ extension SpoolStore {
         stream number: Int64, after lower: [UInt8]?, through upper: [UInt8]?, limit: Int = .max
     ) async throws -> [(key: [UInt8], version: [UInt8])] {
         try await read { database in
-            var condition = "stream_no = ? AND version IS NOT NULL"
+            var condition = "stream_no = ? AND \(Self.isKnown)"
             var arguments: StatementArguments = [number]
             if let lower {
                 condition += " AND key > ?"

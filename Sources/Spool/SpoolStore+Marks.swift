@@ -60,8 +60,11 @@ package struct KnownChange: Sendable, Equatable {
     /// Nil when the record is gone and only its counter is kept.
     package var hash: KnownHash?
     package var changes: Int
-    /// Number of the run that met the key last.
+    /// Number of the run that met the key last; negative since a reset.
     package var seenRun: Int64
+
+    /// The key's last row had this version, but whether the spool still has it is to be looked up.
+    package var isForgotten: Bool { seenRun < 0 }
 
     package init(hash: KnownHash?, changes: Int, seenRun: Int64) {
         self.hash = hash
@@ -121,7 +124,7 @@ extension SpoolStore {
             try Int.fetchOne(
                 database,
                 sql: """
-                    SELECT count(*) FROM known_versions WHERE stream_no = ? AND version IS NOT NULL AND seen_run <> ?
+                    SELECT count(*) FROM known_versions WHERE stream_no = ? AND \(Self.isKnown) AND seen_run <> ?
                     """, arguments: [number, run]) ?? 0
         }
     }
@@ -135,7 +138,7 @@ extension SpoolStore {
                 database,
                 sql: """
                     SELECT key, changes FROM known_versions
-                    WHERE stream_no = ? AND key > ? AND version IS NOT NULL AND seen_run <> ? ORDER BY key LIMIT ?
+                    WHERE stream_no = ? AND key > ? AND \(Self.isKnown) AND seen_run <> ? ORDER BY key LIMIT ?
                     """, arguments: [number, (key ?? []).asData, run, limit])
             return try rows.map { try ([UInt8]($0.read("key") as Data), $0.read("changes")) }
         }

@@ -76,6 +76,13 @@ extension SpoolStore {
             try database.execute(sql: "DELETE FROM equal_rows WHERE stream_no = ?", arguments: [run.streamNumber])
             if run.mode == "full" { try Self.forgetObjectRows(stream: run.streamNumber, database) }
             guard status == .complete else { return }
+            let readsObjects =
+                try Bool.fetchOne(
+                    database, sql: "SELECT EXISTS (SELECT 1 FROM objects WHERE stream_no = ?)",
+                    arguments: [run.streamNumber]) ?? false
+            if run.mode == "changes" || (run.mode == "incremental" && readsObjects) {
+                try Self.endForgetting(stream: run.streamNumber, database)
+            }
             // A run with a temporary index has now seen every row, so what it noted is all there is from there on.
             try database.execute(
                 sql: """

@@ -52,7 +52,8 @@ extension SpoolStore {
         }
     }
 
-    /// Forgets watermark, known versions, recent ids and the run that was cut off; the next run reads everything.
+    /// Forgets watermark, known versions, recent ids and the run that was cut off; the next run reads everything. What a key's next version
+    /// is called depends on those before it, so that much is kept.
     package func resetPosition(stream number: Int64) async throws {
         try await write { try Self.resetPosition(stream: number, $0) }
     }
@@ -73,8 +74,10 @@ extension SpoolStore {
                 sql:
                     "UPDATE known_versions SET version = CAST(version || x'00' AS BLOB), changes = -1 WHERE stream_no = ?",
                 arguments: [number])
+        } else {
+            try forgetVersions(stream: number, database)
         }
-        for table in ["recent_ids", "scan_findings", "equal_rows"] + (keepingKnown ? [] : ["known_versions"]) {
+        for table in ["recent_ids", "scan_findings", "equal_rows"] {
             try database.execute(sql: "DELETE FROM \(table) WHERE stream_no = ?", arguments: [number])
         }
         try forgetObjects(stream: number, database)
@@ -148,7 +151,7 @@ extension SpoolStore {
         while let pair = try names.next() { columns[try pair.readExact("field")] = try pair.read("base_name") }
         let known =
             try Int.fetchOne(
-                database, sql: "SELECT count(*) FROM known_versions WHERE stream_no = ? AND version IS NOT NULL",
+                database, sql: "SELECT count(*) FROM known_versions WHERE stream_no = ? AND \(isKnown)",
                 arguments: [number]) ?? 0
         let unfinished = try Row.fetchOne(
             database,
@@ -176,7 +179,8 @@ extension SpoolStore {
             generation: row.read("generation"), watermark: watermark,
             lastExtractedAt: Timestamp(microseconds: extracted),
             recentFrom: [UInt8](data: row.read("recent_from")), knownVersions: known, unfinishedRun: unfinished,
-            notes: row.read("notes"), columns: columns, hasRows: spooled > 0, objects: objects)
+            notes: row.read("notes"), columns: columns, hasRows: spooled > 0, objects: objects,
+            hasForgottenVersions: try hasForgottenVersions(stream: number, database))
     }
 
     /// What `watermark` and `run` read as bytes, for the front of a statement's terms.

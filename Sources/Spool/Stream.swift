@@ -46,6 +46,8 @@ package struct StreamState: Sendable {
     package var hasRows: Bool
     /// Objects (files) that have been read.
     package var objects: Int
+    /// Versions were forgotten by a reset, and no run has looked at all records since.
+    package var hasForgottenVersions: Bool
 }
 
 /// One extraction of one stream.
