@@ -66,9 +66,16 @@ extension SpoolStore {
         return SpoolError.damaged(path: path, reason: failure.message ?? "its schema can't be read")
     }
 
+    /// - Throws: `SpoolError.unusable` where there is no file, or none that this user may read.
+    static func checkAccess(_ path: String, hint: String = "") throws {
+        if access(path, R_OK) == 0 { return }
+        let reason = errno == ENOENT ? "there is no such file" + hint : String(cString: strerror(errno)).lowercased()
+        throw SpoolError.unusable(path: path, reason: reason)
+    }
+
     /// Opens a file for reading whatever its state is; checks that it is a spool that this program knows.
     static func openDamaged(_ path: String) throws -> DatabaseQueue {
-        guard access(path, F_OK) == 0 else { throw SpoolError.unusable(path: path, reason: "there is no such file") }
+        try checkAccess(path)
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(10)
@@ -82,6 +89,7 @@ extension SpoolStore {
                 _ = try version(of: database, path: path, acceptsLost: true)
                 return try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
             }
+            if isEmpty { throw SpoolError.damaged(path: path, reason: "it holds no spool") }
             return file
         } catch { throw SpoolError.translating(error, path: path) }
     }
@@ -89,7 +97,6 @@ extension SpoolStore {
     private static func findDamage(in database: Database, payloadMatches: PayloadCheck) throws -> SpoolDamage {
         var finder = DamageFinder(database)
         try finder.checkFile(schema: expectedSchema())
-            if isEmpty { throw SpoolError.damaged(path: path, reason: "it holds no spool") }
         for route in try routes(database) { try finder.check(route, payloadMatches: payloadMatches) }
         return finder.damage
     }

@@ -37,8 +37,8 @@ package final class SpoolStore: Sendable {
         reserve = SpoolReserve(spool: path)
         if creating {
             try Self.createFile(path)
-        } else if access(path, F_OK) != 0 {
-            throw SpoolError.unusable(path: path, reason: "there is no such file; etlctl extract creates it")
+        } else {
+            try Self.checkAccess(path, hint: "; etlctl extract creates it")
         }
         do {
             pool = try Self.openPool(path)

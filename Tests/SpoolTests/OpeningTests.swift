@@ -96,6 +96,22 @@ import Testing
         }
     }
 
+    @Test func `a spool that can't be reached is not said to be missing`() async throws {
+        try await withTemporaryFolder { folder in
+            try Data().write(to: URL(fileURLWithPath: folder + "/file"))
+            for (path, reason) in [
+                ("/file/spool.sqlite", "not a directory"), ("/none", "there is no such file"),
+            ] {
+                await #expect {
+                    _ = try await SpoolStore.verify(path: folder + path, payloadMatches: { _, _ in true })
+                } throws: {
+                    guard case SpoolError.unusable(_, reason) = $0 else { return false }
+                    return true
+                }
+            }
+        }
+    }
+
     @Test(arguments: [0, 1, 7])
     func `a database of another program is refused and stays as it is`(version: Int) async throws {
         try await withTemporaryFolder { folder in

@@ -46,12 +46,24 @@ enum ConfigurationLoader {
 
     private static func unreadable(_ path: String, displayName: String, error: any Error) -> Failure {
         var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+        let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        // In a folder that may not be searched nothing can be told of it.
+        if !isThere, access(path, F_OK) != 0, errno != EACCES {
             return .config(
                 "There is no configuration file \(displayName).",
                 hint: "Run `etlctl init` to write one, or name another with --config or ETLCTL_CONFIG.")
         }
-        let reason = isFolder.boolValue ? "it is a folder" : "permission denied or the disk failed"
-        return .config("The configuration file \(displayName) can't be read: \(reason).")
+        if isFolder.boolValue {
+            return .config(
+                "The configuration file \(displayName) can't be read: it is a folder.",
+                hint: "Name the file itself, such as \(displayName)/\(defaultName), with --config or ETLCTL_CONFIG.")
+        }
+        let isDenied = access(path, R_OK) != 0 && errno == EACCES
+        return .config(
+            "The configuration file \(displayName) can't be read: "
+                + (isDenied ? "permission denied." : "\(error.localizedDescription)"),
+            hint: isDenied
+                ? "Let this user read it (chmod, chown), or name another file with --config or ETLCTL_CONFIG."
+                : "Look whether the disk and the file are well, or name another with --config or ETLCTL_CONFIG.")
     }
 }

@@ -32,7 +32,9 @@ import Testing
 
         try FileManager.default.createDirectory(
             at: folder.appending(path: "sub"), withIntermediateDirectories: true)
-        #expect(try failure("sub").message.contains("it is a folder"))
+        let folderItself = try failure("sub")
+        #expect(folderItself.message.contains("it is a folder"))
+        #expect(folderItself.hint?.contains("sub/etl.yaml") == true)
 
         try Data([0x61, 0xff, 0xfe]).write(to: folder.appending(path: "latin.yaml"))
         #expect(try failure("latin.yaml").message == "latin.yaml: the file is not UTF-8 text")
