@@ -385,6 +385,34 @@ import Testing
         }
     }
 
+    @Test func `a snapshot without a key that waits for room again and again spools nothing twice`() async throws {
+        let bag = """
+            CREATE TABLE orders (v int, t text);
+            INSERT INTO orders SELECT n % 1000, repeat('x', 2000) FROM generate_series(1, 4000) n
+            """
+        try await withOrders(bag) { database, spool in
+            let stream = SQLExtraction(database.source(), spool).withOptions {
+                $0.rowsPerPage = 200
+                $0.maximumSpoolBytes = 3 << 20
+                $0.patience = .seconds(60)
+            }
+            let shipper = Task {
+                while !Task.isCancelled {
+                    if let route = try? await spool.route(1) { try? await spool.deliverAll(of: route) }
+                    try? await Task.sleep(for: .milliseconds(300))
+                }
+            }
+            defer { shipper.cancel() }
+            var result = await stream.run()
+            // A run that found no room goes on.
+            for _ in 0..<20 where result.status != .complete { result = await stream.run() }
+            #expect(result.status == .complete)
+            let ledger = try #require(try await spool.ledger().first)
+            #expect(ledger.spooled == 4000 && ledger.retired > 0, "\(ledger)")
+            #expect(result.warning("snapshot_lost") != nil)
+        }
+    }
+
     @Test func `changes without a key is refused, a repeated or empty key found`() async throws {
         try await withOrders(
             "CREATE TABLE orders (a int, b text); INSERT INTO orders VALUES (1, 'x'), (1, 'y'), (2, 'z')"
