@@ -228,55 +228,6 @@ import Testing
     }
 
     @Test(arguments: [
-        ("double precision", ["NaN", "Infinity"]), ("real", ["NaN", "Infinity"]), ("numeric", ["NaN", "Infinity"]),
-        ("numeric(20,5)", ["NaN"]),
-    ])
-    func `NaN and infinity are counted as unseen and never end a stream`(type: String, unseen: [String]) async throws {
-        let isBounded = type.contains("(")
-        let values = ["1", "2.5", "-3"] + (isBounded ? [] : ["-Infinity"])
-        func inserts(_ first: Int, _ values: [String]) -> String {
-            values.enumerated().map { "INSERT INTO orders VALUES (\(first + $0), '\($1)');" }.joined(separator: "\n")
-        }
-        try await withOrders("CREATE TABLE orders (id int PRIMARY KEY, w \(type));" + inserts(1, values + unseen)) {
-            database, spool in
-            try database.run("INSERT INTO orders VALUES (99, NULL)")
-            let stream = SQLExtraction(database.source(), spool, mode: .incremental, watermark: "w")
-            let first = try await stream.complete()
-            #expect(first.counters.rowsSpooled == values.count)
-            #expect(first.warning("watermark_unseen")?.count == unseen.count + 1)
-            #expect(first.warning("watermark_unseen")?.message.contains("NaN") == true)
-            #expect(first.watermark.flatMap(Double.init) == 2.5)
-            try database.run(inserts(50, ["NaN", "1000000"]))
-            let second = try await stream.complete()
-            #expect(second.counters.rowsSpooled == 1)
-            #expect(try await stream.complete().counters.rowsSpooled == 0)
-            let everything = try await stream.withOptions { $0.readsEverything = true }.complete()
-            #expect(everything.counters.rowsSpooled == unseen.count + 2)
-            let ids = try await stream.rows().map(\.insertID)
-            #expect(Set(ids).count == ids.count)
-        }
-    }
-
-    @Test func `a stream of infinities alone has nothing to read and says so`() async throws {
-        try await withOrders(
-            """
-            CREATE TABLE orders (id int PRIMARY KEY, w numeric);
-            INSERT INTO orders VALUES (1, 'NaN'), (2, 'Infinity')
-            """
-        ) { database, spool in
-            let stream = SQLExtraction(database.source(), spool, mode: .incremental, watermark: "w")
-            let empty = try await stream.complete()
-            #expect(empty.warning("watermark_empty") != nil)
-            #expect(empty.warning("watermark_unseen")?.count == 2)
-            try database.run("INSERT INTO orders VALUES (3, '-Infinity')")
-            #expect(try await stream.complete().counters.rowsSpooled == 1)
-            try database.run("INSERT INTO orders VALUES (4, '-7')")
-            #expect(try await stream.complete().counters.rowsSpooled == 1)
-            #expect(try await stream.complete().watermark == "-7")
-        }
-    }
-
-    @Test(arguments: [
         "bigint", "numeric", "double precision", "text", "uuid", "date", "timestamp", "timestamptz", "real",
         "varchar(40)",
     ])
@@ -347,69 +298,6 @@ import Testing
                 #expect(try await stream.complete().counters.rowsSpooled == 1)
                 #expect(try await stream.complete().counters.rowsSpooled == 0)
             }
-        }
-    }
-
-    @Test(arguments: [1000, 5])
-    func `a snapshot without a key spools nothing twice, also what retention has removed meanwhile`(
-        inMemory: Int
-    ) async throws {
-        let bag = """
-            CREATE TABLE orders (v int);
-            INSERT INTO orders SELECT n % 20 FROM generate_series(1, 60) n
-            """
-        try await withOrders(bag) { database, spool in
-            let stream = SQLExtraction(database.source(), spool).withOptions {
-                $0.rowsPerPage = 4
-                $0.rowsCountedInMemory = inMemory
-            }
-            var ids: [String] = []
-            func deliver() async throws {
-                ids += try await stream.rows().map(\.insertID)
-                try await spool.deliverAll(of: try await spool.route(1))
-                #expect(try await spool.retire(deliveredBefore: .maximum) > 0)
-            }
-            for limit in [13, 30] {
-                let cut = try await stream.withOptions { $0.limit = limit }.complete()
-                #expect(cut.status == .interrupted)
-                try await deliver()
-            }
-            let rest = try await stream.complete()
-            #expect(rest.warning("retired_rows") == nil)
-            #expect(rest.warning("snapshot_lost") != nil)
-            try await deliver()
-            #expect(ids.count == 60 && Set(ids).count == 60)
-            // The ids are those of an undisturbed run: of equal rows the number before each.
-            try await stream.complete()
-            #expect(try await stream.rows().count == 60)
-        }
-    }
-
-    @Test func `a snapshot without a key that waits for room again and again spools nothing twice`() async throws {
-        let bag = """
-            CREATE TABLE orders (v int, t text);
-            INSERT INTO orders SELECT n % 1000, repeat('x', 2000) FROM generate_series(1, 4000) n
-            """
-        try await withOrders(bag) { database, spool in
-            let stream = SQLExtraction(database.source(), spool).withOptions {
-                $0.rowsPerPage = 200
-                $0.maximumSpoolBytes = 3 << 20
-                $0.patience = .seconds(60)
-            }
-            let shipper = Task {
-                while !Task.isCancelled {
-                    if let route = try? await spool.route(1) { try? await spool.deliverAll(of: route) }
-                    try? await Task.sleep(for: .milliseconds(300))
-                }
-            }
-            defer { shipper.cancel() }
-            var result = await stream.run()
-            // A run that found no room goes on.
-            for _ in 0..<20 where result.status != .complete { result = await stream.run() }
-            #expect(result.status == .complete)
-            let ledger = try #require(try await spool.ledger().first)
-            #expect(ledger.spooled == 4000 && ledger.retired > 0, "\(ledger)")
-            #expect(result.warning("snapshot_lost") != nil)
         }
     }
 
