@@ -184,11 +184,11 @@ import Testing
                     #expect(try await pipeline.machine().run("extract").code == 0)
                     pipeline.loseDisk()
                 }
-                google.spoil { _, _, name in name.hasPrefix("etl/copy-") ? .slow(isRestore ? 8 : 16) : nil }
-                let slow = try pipeline.machine(lease: 8).start(["extract"])
+                google.spoil { _, _, name in name.hasPrefix("etl/copy-") ? .slow(isRestore ? 12 : 24) : nil }
+                let slow = try pipeline.machine(lease: 15).start(["extract"])
                 // The file is there, the lease is over: only renewals keep the lock.
                 #expect(await eventually { FileManager.default.fileExists(atPath: pipeline.copyOnTheWay()) })
-                try await Task.sleep(for: .seconds(12))
+                try await Task.sleep(for: .seconds(18))
                 let other = try await pipeline.machine("b").run("extract")
                 #expect(
                     other.code == 75 && other.diagnostics.contains("works with the spool kept in"),

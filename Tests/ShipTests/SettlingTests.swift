@@ -178,7 +178,7 @@ struct SettlingTests {
         try await withBench { bench in
             try await bench.spool(count: 3)
             try await bench.shipSettled()
-            try await bench.spool(count: 600, from: 100)
+            try await bench.spool(count: 3000, from: 100)
             try bench.sandbox.state.setFaults("latency=200ms,on=insertAll")
             var configuration = bench.configuration()
             configuration.maximumInFlight = 1

@@ -128,7 +128,7 @@ final class ShipBench: Sendable {
         var configuration = ShipConfiguration(project: "p", dataset: "d", endpoint: sandbox.endpoint)
         configuration.retry.first = .milliseconds(2)
         configuration.retry.maximum = .milliseconds(20)
-        configuration.patience = .seconds(20)
+        configuration.patience = .seconds(120)
         configuration.pollInterval = .milliseconds(5)
         configuration.clock = clock.shipClock
         return configuration
