@@ -12,7 +12,8 @@ import Testing
     }
 
     /// What the columns of a table are overwritten with, as SQL.
-    private static let values = ["NULL", "'word'", "x'ff00'", "9223372036854775807", "-1"]
+    private static let values = ["NULL", "'word'", "9223372036854775807"]
+    private static let central = ["row_data", "routes", "run_log", "request_log", "row_fates", "stream_defs"]
 
     /// A closed spool with something in every table, whose schema lets every column be null.
     private static func make(_ path: String) async throws {
@@ -199,9 +200,8 @@ import Testing
             var tried = 0
             for (number, place) in try await Self.columns(original).enumerated() {
                 for (index, value) in Self.values.enumerated() {
-                    // Where rows and books are, everything; elsewhere two values a column.
-                    let isCentral = ["row_data", "routes", "run_log", "request_log", "row_fates"].contains(place.table)
-                    guard isCentral || (index + number) % 5 < 2 else { continue }
+                    // Where rows and books are, everything; elsewhere one value a column.
+                    guard Self.central.contains(place.table) || index == number % Self.values.count else { continue }
                     let here = folder + "/\(number)-\(index)"
                     try FileManager.default.createDirectory(atPath: here, withIntermediateDirectories: true)
                     defer { try? FileManager.default.removeItem(atPath: here) }
@@ -229,7 +229,7 @@ import Testing
                     }
                 }
             }
-            #expect(tried > 250)
+            #expect(tried > 150)
         }
     }
 }
