@@ -209,6 +209,15 @@ import Testing
             let result = await stream(database, spool).run()
             #expect(result.kind == .configuration)
             #expect("\(try #require(result.error))".contains("memos/long"))
+            // One that is not the greatest stops a run that has to go on behind it.
+            try await database.write([
+                .set("memos/z", ["at": .text("zzzz" + String(repeating: "z", count: 90) + "~")]),
+                .set("memos/zz", ["at": .text("~")]),
+            ])
+            let cut = try await stream(database, spool).withOptions { $0.limit = 2 }.complete()
+            #expect(cut.status == .interrupted)
+            let behind = await stream(database, spool).run()
+            #expect("\(try #require(behind.error))".contains("memos/long"))
         }
     }
 

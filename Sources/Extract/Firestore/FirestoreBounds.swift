@@ -36,6 +36,16 @@ struct FirestoreBounds {
         self.field = field
     }
 
+    /// What is wrong with a value that no query can go by; nil if nothing is.
+    static func tooLong(_ text: String, field: String, document: String?) -> ExtractError? {
+        guard text.utf8.count > longestText else { return nil }
+        return ExtractError(
+            .configuration,
+            "the \(field) of \(document ?? "a document") has \(text.utf8.count) bytes, and Firestore has no query for texts of more than \(longestText)",
+            at: .stream("watermark"),
+            hint: "shorten that text or remove the document, or use mode: changes, which needs no watermark")
+    }
+
     func fix(at readTime: String) async throws -> Result {
         do {
             guard let kind = try await watermarkClass(readTime) else { return .nothing }
@@ -134,13 +144,10 @@ struct FirestoreBounds {
         let document = try await elements(of: query, readTime).first
         guard let member = document?["fields"]?[field]?.objectValue?.first else { return nil }
         let text = member.value.stringValue
-        if member.name == "stringValue", let bytes = text?.utf8.count, bytes > Self.longestText {
-            let name = document?["name"]?.stringValue ?? "a document"
-            throw ExtractError(
-                .configuration,
-                "the \(field) of \(name) has \(bytes) bytes, and Firestore has no query for texts of more than \(Self.longestText)",
-                at: .stream("watermark"),
-                hint: "shorten that text or remove the document, or use mode: changes, which needs no watermark")
+        if member.name == "stringValue", let text,
+            let error = Self.tooLong(text, field: field, document: document?["name"]?.stringValue)
+        {
+            throw error
         }
         switch member.name {
         case "integerValue": return text.flatMap { Int64($0) }.map { WatermarkValue(.integer($0)) }

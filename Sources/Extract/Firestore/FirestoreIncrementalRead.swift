@@ -135,7 +135,14 @@ struct FirestoreIncrementalRead {
                 },
                 isFull: { run.isPageFull },
                 commit: { _ in try await commit(standing(), last) }))
-        return try await pump.pump()
+        do {
+            return try await pump.pump()
+        } catch let error as ExtractError where error.kind == .configuration {
+            // The value that the query begins at may be longer than one can be asked for.
+            let (text, document) =
+                last.map { ($0.text, lane.after) } ?? (begun.bounds.lower ?? "", run.state.watermark?.key)
+            throw FirestoreBounds.tooLong(text, field: field, document: document) ?? error
+        }
     }
 
     private func query(_ position: Position, _ last: WatermarkValue?, after: String?) -> FirestoreQuery {
