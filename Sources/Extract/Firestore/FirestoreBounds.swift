@@ -22,7 +22,7 @@ struct FirestoreBounds {
     /// The look at the source's clock, one query for each type class, and one for the largest value.
     static let mostReads = 5
 
-    /// Bytes of a text in a query's filter (Firestore's quotas: indexed field values).
+    /// Bytes of a text, beyond which an index entry does not tell it from others (Firestore's quotas: indexed field values).
     private static let longestText = 1500
 
     private struct OutOfBudget: Error {}
@@ -36,14 +36,19 @@ struct FirestoreBounds {
         self.field = field
     }
 
-    /// What is wrong with a value that no query can go by; nil if nothing is.
+    /// What is wrong with a value by which a query was refused; nil if its length is not.
     static func tooLong(_ text: String, field: String, document: String?) -> ExtractError? {
-        guard text.utf8.count > longestText else { return nil }
-        return ExtractError(
+        guard text.utf8.count >= longestText else { return nil }
+        var error = ExtractError(
             .configuration,
-            "the \(field) of \(document ?? "a document") has \(text.utf8.count) bytes, and Firestore has no query for texts of more than \(longestText)",
+            "the \(field) of \(document ?? "a document") has \(text.utf8.count) bytes, and Firestore refuses a query by so long a text",
             at: .stream("watermark"),
-            hint: "shorten that text or remove the document, or use mode: changes, which needs no watermark")
+            hint:
+                "shorten that text (where the watermark has it: etlctl watermark set), or use mode: changes, which needs no watermark"
+        )
+        // The next one has other bounds, once that text is no more.
+        error.endsRun = true
+        return error
     }
 
     func fix(at readTime: String) async throws -> Result {
@@ -144,10 +149,9 @@ struct FirestoreBounds {
         let document = try await elements(of: query, readTime).first
         guard let member = document?["fields"]?[field]?.objectValue?.first else { return nil }
         let text = member.value.stringValue
-        if member.name == "stringValue", let text,
-            let error = Self.tooLong(text, field: field, document: document?["name"]?.stringValue)
-        {
-            throw error
+        if member.name == "stringValue", let text, text.utf8.count >= Self.longestText {
+            // To name it, should the query by it be refused.
+            try await run.keepNote("longest", .string(document?["name"]?.stringValue ?? ""))
         }
         switch member.name {
         case "integerValue": return text.flatMap { Int64($0) }.map { WatermarkValue(.integer($0)) }

@@ -138,10 +138,12 @@ struct FirestoreIncrementalRead {
         do {
             return try await pump.pump()
         } catch let error as ExtractError where error.kind == .configuration {
-            // The value that the query begins at may be longer than one can be asked for.
-            let (text, document) =
-                last.map { ($0.text, lane.after) } ?? (begun.bounds.lower ?? "", run.state.watermark?.key)
-            throw FirestoreBounds.tooLong(text, field: field, document: document) ?? error
+            // The values that the query begins and ends at may be longer than one can be asked for.
+            let first = last.map { ($0.text, lane.after) } ?? (begun.bounds.lower ?? "", run.state.watermark?.key)
+            for (text, document) in [first, (begun.bounds.upper, run.note("longest")?.stringValue)] {
+                if let named = FirestoreBounds.tooLong(text, field: field, document: document) { throw named }
+            }
+            throw error
         }
     }
 
