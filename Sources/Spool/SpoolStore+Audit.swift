@@ -84,6 +84,24 @@ extension SpoolStore {
         }
     }
 
+    /// What belongs to no stream, and would be in no stream's books. O(rows).
+    package func checkStrays() async throws -> AuditCheck {
+        try await check("no_orphans") { database in
+            var problems: [String] = []
+            for (what, table, route) in [
+                ("rows", "row_data", "row_id >> 40"), ("fates of rows", "row_fates", "row_id >> 40"),
+                ("requests", "request_log", "route"), ("runs", "run_log", "route"),
+            ] {
+                let count = try database.sum(
+                    "SELECT count(*) FROM \(table) WHERE \(route) NOT IN (SELECT route FROM routes)")
+                if count > 0 { problems.append("\(count) \(what) without a stream") }
+            }
+            return AuditCheck(
+                name: "no_orphans", isOK: problems.isEmpty,
+                detail: problems.isEmpty ? "everything belongs to a stream" : problems.joined(separator: "; "))
+        }
+    }
+
     /// The rows of a route that don't match their checksum, or that the caller finds wrong.
     func damagedRows(
         of route: Route,

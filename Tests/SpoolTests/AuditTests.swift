@@ -42,6 +42,19 @@ import Testing
         Damage(sql: "SELECT 1", fails: []),
     ]
 
+    @Test(arguments: [
+        "SELECT 1", "DELETE FROM routes", "INSERT INTO row_fates (row_id, state) VALUES (99, 'rejected')",
+        "UPDATE request_log SET route = 77", "UPDATE run_log SET route = 77",
+    ])
+    func `what belongs to no stream is found`(sql: String) async throws {
+        try await withTemporarySpool { spool in
+            let route = try await spool.spool(0..<10)
+            _ = try await spool.beginAll(of: route)
+            try await spool.write { try $0.execute(sql: sql) }
+            #expect(try await spool.checkStrays().isOK == (sql == "SELECT 1"))
+        }
+    }
+
     @Test(arguments: damages)
     func `what is broken is found by its check and by no other`(damage: Damage) async throws {
         try await withTemporarySpool { spool in

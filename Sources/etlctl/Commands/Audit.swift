@@ -33,12 +33,13 @@ struct AuditLedger: EtlctlCommand {
         let store = try await environment.openSpool()
         let names = try await StreamSelection(configuration, store).names(streams)
         let integrity = try await store.checkIntegrity()
+        let strays = try await store.checkStrays()
         var lines: [Line] = []
         for entry in try await store.ledger() where names.contains(entry.route.stream) {
             let checks = try await store.audit(entry.route, payloadMatches: PayloadCheck.matches)
             lines.append(Line(entry: entry, checks: checks + [integrity]))
         }
-        return Self.outcome(lines, integrity: integrity)
+        return Self.outcome(lines, [integrity, strays])
     }
 
     struct Line: Sendable {
@@ -47,12 +48,16 @@ struct AuditLedger: EtlctlCommand {
         var isOK: Bool { checks.allSatisfy(\.isOK) }
     }
 
-    private static func outcome(_ lines: [Line], integrity: AuditCheck) -> CommandOutcome {
-        let isBalanced = lines.allSatisfy(\.isOK) && integrity.isOK
-        let failed = lines.flatMap(\.checks).filter { !$0.isOK }
-        let names = Set((failed + [integrity].filter { !$0.isOK }).map(\.name)).sorted().joined(separator: ", ")
+    /// - Parameter checks: of the whole file.
+    private static func outcome(_ lines: [Line], _ checks: [AuditCheck]) -> CommandOutcome {
+        let failed = (lines.flatMap(\.checks) + checks).filter { !$0.isOK }
+        let isBalanced = failed.isEmpty
+        let names = Set(failed.map(\.name)).sorted().joined(separator: ", ")
+        let own = checks.filter { !$0.isOK }.map { "\n\($0.name): \(Readable.plain($0.detail))" }.joined()
         return CommandOutcome(
-            json: ["balanced": .bool(isBalanced), "streams": .array(lines.map(json))], text: text(lines),
+            json: [
+                "balanced": .bool(isBalanced), "streams": .array(lines.map(json)), "checks": .array(checks.map(json)),
+            ], text: text(lines) + own,
             failure: isBalanced
                 ? nil
                 : .data(
@@ -67,9 +72,12 @@ struct AuditLedger: EtlctlCommand {
             "pending": .int(entry.pending), "sending": .int(entry.sending), "in_doubt": .int(entry.inDoubt),
             "delivered": .int(entry.delivered), "rejected": .int(entry.rejected), "discarded": .int(entry.discarded),
             "retired": .int(entry.retired),
-            "checks": .array(
-                line.checks.map { ["name": .string($0.name), "ok": .bool($0.isOK), "detail": .string($0.detail)] }),
+            "checks": .array(line.checks.map(json)),
         ]
+    }
+
+    private static func json(_ check: AuditCheck) -> JSONValue {
+        ["name": .string(check.name), "ok": .bool(check.isOK), "detail": .string(check.detail)]
     }
 
     private static func text(_ lines: [Line]) -> String {
