@@ -27,8 +27,11 @@ extension SpoolStore {
     ) async throws -> Snapshot? {
         try await read { database in
             let allowed = try String.fetchOne(
-                database, sql: "SELECT json_extract(notes, '$.empty_allowed') FROM stream_defs WHERE stream_no = ?",
-                arguments: [route.streamNumber])
+                database,
+                sql: """
+                    SELECT CASE WHEN json_valid(notes) THEN json_extract(notes, '$.empty_allowed') END
+                    FROM stream_defs WHERE stream_no = ?
+                    """, arguments: [route.streamNumber])
             for run in try Self.completeRuns(of: route, database)
             where allowingEmpty || run.rows > 0 || run.id == allowed || run.id == shown {
                 let open = try Self.openRows(of: run, route: route.number, database)
