@@ -288,7 +288,7 @@ struct FaultTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `a row whose number of columns is damaged is rejected like any damaged row`()
+    @Test(.timeLimit(.minutes(10))) func `a row whose number of columns is damaged is rejected like any damaged row`()
         async throws
     {
         try await withBench { bench in
@@ -300,7 +300,7 @@ struct FaultTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `rows whose list of columns is gone end the run with what is damaged`()
+    @Test(.timeLimit(.minutes(10))) func `rows whose list of columns is gone end the run with what is damaged`()
         async throws
     {
         try await withBench { bench in
@@ -319,7 +319,7 @@ struct FaultTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `rows that are missing from the spool are not passed over in silence`()
+    @Test(.timeLimit(.minutes(10))) func `rows that are missing from the spool are not passed over in silence`()
         async throws
     {
         try await withBench { bench in
