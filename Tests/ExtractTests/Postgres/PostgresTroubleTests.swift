@@ -48,16 +48,27 @@ import Testing
             let conflicts = Gathered<Int>()
             let result = await stream.run { progress in
                 guard progress.rowsRead > 5000, conflicts.items.isEmpty else { return }
-                conflicts.add(progress.rowsRead)
-                _ = try? database.run("DELETE FROM other")
-                _ = try? database.run("VACUUM other")
+                let changes = "DELETE FROM other WHERE n IN (SELECT n FROM other LIMIT 100)"
+                for statement in [changes, "VACUUM other"] { _ = try? database.run(statement) }
+                // Of a transaction, with which all before it is flushed.
+                let answer = try? database.run(
+                    "SELECT pg_logical_emit_message(true, '', ''); SELECT pg_current_wal_lsn()")
+                guard let end = answer?.split(separator: "\n").last else { return }
                 // The replica has it and can't go on; a query that waits for its client gives way when the client reads on.
-                let end = (try? database.run("SELECT pg_current_wal_lsn()"))?.trimmingCharacters(in: .newlines) ?? ""
-                let isStuck = "SELECT pg_last_wal_receive_lsn() >= '\(end)' AND pg_last_wal_replay_lsn() < '\(end)'"
-                var times = 0
-                insist {
-                    times = try replica.run(isStuck).hasPrefix("t") ? times + 1 : 0
-                    guard try times >= 10 || replica.run(Self.conflicts) != "0\n" else { throw CancellationError() }
+                let standing = """
+                    SELECT CASE WHEN pg_last_wal_replay_lsn() >= '\(end)' THEN 'past'
+                        WHEN pg_last_wal_receive_lsn() >= '\(end)' THEN 'stuck' END
+                    """
+                var timesStuck = 0
+                for _ in 0..<100 {
+                    let state = (try? replica.run(standing)) ?? ""
+                    timesStuck = state.hasPrefix("stuck") ? timesStuck + 1 : 0
+                    if timesStuck == 10 || (try? replica.run(Self.conflicts) != "0\n") ?? false {
+                        return conflicts.add(progress.rowsRead)
+                    }
+                    // Nothing stood in its way; the next page tries again.
+                    if state.hasPrefix("past") { return }
+                    Thread.sleep(forTimeInterval: 0.1)
                 }
             }
             if let error = result.error { throw error }
