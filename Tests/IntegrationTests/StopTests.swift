@@ -51,7 +51,7 @@ import Testing
             let report = try outcome.json()
             #expect(report["status"] == "stopped")
             #expect(report["error"]?["code"] == "interrupted")
-            #expect(duration < .seconds(20), "five, and what a busy machine adds: \(duration)")
+            #expect(duration < .seconds(12), "five, and what a busy machine adds: \(duration)")
             #expect(try lines.states(5..<lines.count).values.allSatisfy { $0 == "in_doubt" })
         }
     }

@@ -40,6 +40,7 @@ struct FollowTests {
                 let asked = bench.sandbox.state.requests.count { $0.table?.table == "memos" }
                 // Left alone for a minute, then for two.
                 bench.clock.advance(by: .seconds(55))
+                // That nothing comes takes time to see: twenty looks of the shipper.
                 try await Task.sleep(for: .milliseconds(100))
                 #expect(bench.sandbox.state.requests.count { $0.table?.table == "memos" } == asked)
                 #expect(count("table_refused", bench) == 1)
@@ -47,6 +48,7 @@ struct FollowTests {
                 #expect(await eventually { count("table_refused", bench) == 2 })
                 bench.sandbox.state.clearFaults()
                 bench.clock.advance(by: .seconds(60))
+                // That nothing comes takes time to see: twenty looks of the shipper.
                 try await Task.sleep(for: .milliseconds(100))
                 #expect(try await bench.ledger().delivered == 10)
                 bench.clock.advance(by: .seconds(60))
@@ -86,6 +88,7 @@ struct FollowTests {
                     bench.clock.advance(by: .seconds(times == 1 ? 11 : 600))
                     #expect(await eventually { count("destination_failing", bench) == times })
                 }
+                // That nothing comes takes time to see: twenty looks of the shipper.
                 try await Task.sleep(for: .milliseconds(100))
                 #expect(count("destination_failing", bench) == 2)
                 bench.sandbox.state.clearFaults()
